@@ -1,0 +1,44 @@
+# make reproduce   corpus to tables (CORPUS=, CORPUS_PATH=, SIZE=, WORKERS=, ARGS= for more settings)
+# make test        the tests
+# make lint        style and types
+# A fresh machine needs Python 3.11 or newer, git and make; the rest is installed into .venv.
+
+PYTHON ?= python3
+CORPUS ?= testbed
+CORPUS_PATH ?=
+SIZE ?= demo
+WORKERS ?=
+ARGS ?=
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
+TORCH := $(shell sed -n '/^torch==/p' constraints.txt)
+
+.PHONY: reproduce test lint install clean
+
+reproduce: .venv/.installed
+	$(BIN)/prosody-tts reproduce corpus=$(CORPUS) $(if $(CORPUS_PATH),"corpus_path=$(CORPUS_PATH)") size=$(SIZE) \
+		$(if $(WORKERS),--workers $(WORKERS)) $(ARGS)
+
+# Files are spread over the processes whole, so that what a file's tests share is made once.
+test: .venv/.installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS)
+
+lint: .venv/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+install: .venv/.installed
+
+# torch first and by itself, so that nothing pulls in another build of it.
+.venv/.installed: pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; remove .venv and give make PYTHON=python3.11" >&2; exit 1; }
+	$(PIP) $(TORCH)
+	$(PIP) -e '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf .venv build *.egg-info

@@ -1,0 +1,43 @@
+"""LightningDataModule of stage one and of the aligner: recordings with their text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lightning import LightningDataModule
+from torch.utils.data import DataLoader
+
+from data_modules.batches import AcousticBatch
+from data_modules.collate import AcousticItem, acoustic_batch, acoustic_item
+from data_modules.loaders import BucketSampler
+from data_modules.store import FeatureStore, Specification
+
+
+class AcousticData(LightningDataModule):
+    """Serves ``AcousticBatch`` from a feature store.
+
+    Items are prepared once and kept in memory; batches hold ``batch`` utterances of like length.
+    """
+
+    def __init__(self, store: FeatureStore, spec: Specification, batch: int, seed: int) -> None:
+        super().__init__()
+        self.store = store
+        self.spec = spec
+        self.batch = batch
+        self.seed = seed
+
+    def items(self, ids: Sequence[str]) -> list[AcousticItem]:
+        """Prepare utterances."""
+        return [acoustic_item(self.store.recording(name), self.spec) for name in ids]
+
+    def loader(self, ids: Sequence[str], shuffle: bool) -> DataLoader[AcousticBatch]:
+        """Batches of the utterances."""
+        items = self.items(ids)
+        sampler = BucketSampler([len(item.mel) for item in items], self.batch, self.seed, shuffle)
+        return DataLoader(items, batch_sampler=sampler, collate_fn=acoustic_batch)  # type: ignore[arg-type]
+
+    def train_dataloader(self) -> DataLoader[AcousticBatch]:
+        return self.loader(self.store.ids("train"), shuffle=True)
+
+    def val_dataloader(self) -> DataLoader[AcousticBatch]:
+        return self.loader(self.store.ids("dev"), shuffle=False)

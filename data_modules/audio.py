@@ -1,0 +1,205 @@
+"""Recordings to log-mel spectrogram, F0 and energy, all on the same frames.
+
+A clip of ``n`` samples has ``T = 1 + n // hop`` frames; frame ``t`` is centred on sample ``t * hop`` (the clip is
+padded with zeros at both ends), so its centre lies ``t * hop / sample_rate`` seconds into the clip.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from prosody_tts.config import AudioConfig
+from prosody_tts.errors import UserError
+
+#: Peak amplitude below which a clip counts as silent: -60 dB of full scale.
+SILENT_PEAK = 1e-3
+#: Lowest sample rate accepted, in Hz: below it there is no speech band to speak of.
+LOWEST_RATE = 8000
+#: RMS below which log-energy is clipped.
+ENERGY_FLOOR = 1e-5
+
+# Sizes that writers which cannot seek leave in a WAV header: they promise nothing.
+_UNKNOWN_SIZES = {0, 0x7FFFFFFF, 0xFFFFFFFF, 0x7FFFF000, 0xFFFFF000}
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What is measured of a clip: ``mel`` [T, M] log-magnitudes, ``f0`` [T] Hz (0 unvoiced), ``energy`` [T] log RMS."""
+
+    mel: np.ndarray
+    f0: np.ndarray
+    energy: np.ndarray
+
+
+def read_audio(path: Path | str, sample_rate: int) -> np.ndarray:
+    """Read a mono recording and resample it to ``sample_rate``: float32 [samples], full scale at 1.
+
+    Raises:
+        UserError: as ``load_audio``.
+    """
+    wave, rate = load_audio(path)
+    if rate == sample_rate:
+        return wave
+    import soxr
+
+    return soxr.resample(wave, rate, sample_rate).astype(np.float32, copy=False)
+
+
+def load_audio(path: Path | str) -> tuple[np.ndarray, int]:
+    """Read a mono recording as it is: float32 [samples], full scale at 1, and its sample rate in Hz.
+
+    Raises:
+        UserError: the file is missing, empty, not audio, truncated, silent (peak below -60 dB), has more than one
+            channel, samples that are no numbers, or a sample rate below 8 kHz.
+    """
+    import soundfile
+
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"there is no audio file {path}")
+    if path.stat().st_size == 0:
+        raise UserError(f"{path} is empty (0 bytes); give a recording")
+    _check_riff(path)
+    try:
+        with soundfile.SoundFile(path) as stream:
+            rate, channels, promised = stream.samplerate, stream.channels, stream.frames
+            wave = stream.read(dtype="float32", always_2d=True)
+    except (soundfile.SoundFileError, RuntimeError) as error:
+        detail = str(getattr(error, "error_string", error)).rstrip(".")
+        raise UserError(f"{path} cannot be read as audio: {detail}") from None
+    if channels != 1:
+        raise UserError(f"{path} has {channels} channels; give mono")
+    if len(wave) < promised:
+        raise UserError(f"{path} is truncated: its header promises {promised} samples, it holds {len(wave)}")
+    if rate < LOWEST_RATE:
+        raise UserError(f"{path} has a sample rate of {rate} Hz; give at least {LOWEST_RATE} Hz")
+    return check_wave(wave[:, 0], str(path)), rate
+
+
+def check_wave(wave: np.ndarray, name: str) -> np.ndarray:
+    """Return samples [n] unchanged if they are finite and audible.
+
+    Raises:
+        UserError: there are none, some are no numbers, or the peak is below -60 dB of full scale.
+    """
+    if len(wave) == 0:
+        raise UserError(f"{name} holds no samples")
+    if not np.isfinite(wave).all():
+        raise UserError(f"{name} holds {int((~np.isfinite(wave)).sum())} samples that are not finite numbers")
+    peak = float(np.abs(wave).max())
+    if peak < SILENT_PEAK:
+        raise UserError(f"{name} is silent: its peak lies below -60 dB of full scale")
+    return wave
+
+
+def frame_count(samples: int, config: AudioConfig) -> int:
+    """T, the number of frames of a clip of ``samples`` samples."""
+    return 1 + samples // config.hop
+
+
+def mel_filters(config: AudioConfig) -> np.ndarray:
+    """Slaney's mel filters [M, fft // 2 + 1], each of unit area in Hz (as librosa builds them)."""
+    return _filters(config.sample_rate, config.fft, config.mels, config.mel_low, config.mel_high)
+
+
+def mel_spectrogram(wave: np.ndarray, config: AudioConfig) -> np.ndarray:
+    """Natural logarithm of mel-filtered magnitudes, clipped below ``config.floor``: [samples] -> float32 [T, M]."""
+    return _log_mel(_spectrum(wave, config), config)
+
+
+def energy(wave: np.ndarray, config: AudioConfig) -> np.ndarray:
+    """Natural logarithm of each frame's RMS under the squared analysis window: [samples] -> float32 [T]."""
+    return _log_rms(_spectrum(wave, config), config)
+
+
+def f0(wave: np.ndarray, config: AudioConfig, frames: int | None = None) -> np.ndarray:
+    """Fundamental frequency in Hz at the centres of the mel frames, 0 where unvoiced: [samples] -> float32 [T].
+
+    Praat's autocorrelation method (Boersma 1993) with its default thresholds. Between two voiced frames of Praat's the
+    value is interpolated; elsewhere the nearest one decides.
+    """
+    import parselmouth
+
+    frames = frame_count(len(wave), config) if frames is None else frames
+    # Praat has no frame closer to an end than half its window of three periods, and refuses shorter clips.
+    margin = int(np.ceil(2 * config.sample_rate / config.f0_low))
+    padded = np.pad(wave.astype(np.float64), margin)
+    sound = parselmouth.Sound(padded, sampling_frequency=config.sample_rate)
+    step = config.hop / config.sample_rate
+    pitch = sound.to_pitch_ac(time_step=step, pitch_floor=config.f0_low, pitch_ceiling=config.f0_high)
+    values = pitch.selected_array["frequency"]
+    # Praat's samples are points in the middle of their period, half a sample after ours.
+    times = np.arange(frames) * step + (margin + 0.5) / config.sample_rate
+    place = np.clip((times - pitch.xs()[0]) / step, 0, len(values) - 1)
+    left = np.minimum(place.astype(int), max(len(values) - 2, 0))
+    right = np.minimum(left + 1, len(values) - 1)
+    share = place - left
+    nearest = np.where(share < 0.5, values[left], values[right])
+    between = (1 - share) * values[left] + share * values[right]
+    return np.where((values[left] > 0) & (values[right] > 0), between, nearest).astype(np.float32)
+
+
+def analyse(wave: np.ndarray, config: AudioConfig) -> Analysis:
+    """Measure log-mel spectrogram, F0 and energy of samples [n] on the same T frames."""
+    spectrum = _spectrum(wave, config)
+    return Analysis(_log_mel(spectrum, config), f0(wave, config), _log_rms(spectrum, config))
+
+
+@lru_cache(maxsize=8)
+def _filters(sample_rate: int, fft: int, mels: int, low: float, high: float) -> np.ndarray:
+    from librosa.filters import mel
+
+    if not 0 <= low < high <= sample_rate / 2:
+        raise UserError(
+            f"audio.mel_low={low:g} and audio.mel_high={high:g} must rise and stay within half of "
+            f"audio.sample_rate={sample_rate}"
+        )
+    return mel(sr=sample_rate, n_fft=fft, n_mels=mels, fmin=low, fmax=high).astype(np.float32)
+
+
+def _spectrum(wave: np.ndarray, config: AudioConfig) -> torch.Tensor:
+    """Magnitudes [fft // 2 + 1, T]."""
+    samples = torch.from_numpy(np.ascontiguousarray(wave, dtype=np.float32))
+    window = torch.hann_window(config.window)
+    return torch.stft(
+        samples, config.fft, config.hop, config.window, window, center=True, pad_mode="constant", return_complex=True
+    ).abs()
+
+
+def _log_mel(spectrum: torch.Tensor, config: AudioConfig) -> np.ndarray:
+    mel = torch.from_numpy(mel_filters(config)) @ spectrum
+    return mel.clamp_(min=config.floor).log_().T.contiguous().numpy()
+
+
+def _log_rms(spectrum: torch.Tensor, config: AudioConfig) -> np.ndarray:
+    # Parseval: the windowed frame's energy is its spectrum's, where all but the ends of the half spectrum count twice.
+    power = spectrum.square()
+    total = (2 * power.sum(0) - power[0] - power[-1] * (config.fft % 2 == 0)) / config.fft
+    weight = torch.hann_window(config.window).square().sum()
+    return (total / weight).clamp_(min=ENERGY_FLOOR**2).log_().mul_(0.5).numpy()
+
+
+def _check_riff(path: Path) -> None:
+    """Refuse a WAV file whose data chunk is cut short; libsndfile reads what is left without a word."""
+    size = path.stat().st_size
+    with path.open("rb") as stream:
+        head = stream.read(12)
+        if head[:4] != b"RIFF":
+            return
+        if len(head) < 12:
+            raise UserError(f"{path} is truncated: its header is incomplete")
+        while len(chunk := stream.read(8)) == 8:
+            name, length = struct.unpack("<4sI", chunk)
+            if name == b"data":
+                held = size - stream.tell()
+                if length > held and length not in _UNKNOWN_SIZES:
+                    raise UserError(f"{path} is truncated: its header promises {length} bytes, it holds {held}")
+                return
+            stream.seek(length + length % 2, 1)
+    raise UserError(f"{path} is truncated: it ends before its audio")

@@ -1,0 +1,124 @@
+"""The dataclasses every model reads, and the axis alphabet.
+
+B batch, P phones, W words (pause slots included), S word pieces, N graph nodes, E graph edges, U prosody units,
+T mel frames, M mel channels, D features. Padded tensors come with their lengths; padding is zero.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from prosody_tts.config import Units
+
+
+class Batch:
+    """Moves every tensor of a dataclass, nested ones included."""
+
+    def to(self, *args: Any, **kwargs: Any) -> Self:
+        """Apply ``Tensor.to`` to every tensor."""
+        moved = {}
+        for item in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, item.name)
+            if isinstance(value, Tensor | Batch):
+                moved[item.name] = value.to(*args, **kwargs)
+            elif isinstance(value, dict):
+                moved[item.name] = {k: v.to(*args, **kwargs) if isinstance(v, Tensor) else v for k, v in value.items()}
+        return replace(self, **moved)  # type: ignore[type-var]
+
+
+@dataclass
+class TextBatch(Batch):
+    """What is known of the text.
+
+    Attributes:
+        ids: utterance ids, B of them.
+        phones: [B, P] phone indices, 0 for padding.
+        phone_lengths: [B].
+        phone_to_word: [B, P] token of the word axis.
+        word_lengths: [B] tokens, words and pause slots.
+        tags: name -> [B, W] value (``data_modules.text.sentence.TAGS``).
+        bert: [B, W, D] states averaged over the word pieces of each token.
+        node_labels: [B, N].
+        node_lengths: [B].
+        edges: [B, E, 2] pairs of neighbouring nodes, each pair once.
+        edge_lengths: [B].
+        word_to_node: [B, W].
+    """
+
+    ids: list[str]
+    phones: Tensor
+    phone_lengths: Tensor
+    phone_to_word: Tensor
+    word_lengths: Tensor
+    tags: dict[str, Tensor]
+    bert: Tensor
+    node_labels: Tensor
+    node_lengths: Tensor
+    edges: Tensor
+    edge_lengths: Tensor
+    word_to_node: Tensor
+
+    def phone_to_unit(self, units: Units) -> Tensor:
+        """[B, P] prosody unit of each phone: the one place where units differ."""
+        match units:
+            case "utterance":
+                return torch.zeros_like(self.phone_to_word)
+            case "word":
+                return self.phone_to_word
+            case "phone":
+                index = torch.arange(self.phones.shape[1], device=self.phones.device)
+                return torch.minimum(index, self.phone_lengths[:, None] - 1)
+
+    def unit_lengths(self, units: Units) -> Tensor:
+        """[B] number of prosody units."""
+        match units:
+            case "utterance":
+                return torch.ones_like(self.word_lengths)
+            case "word":
+                return self.word_lengths
+            case "phone":
+                return self.phone_lengths
+
+
+@dataclass
+class AcousticBatch(Batch):
+    """Text with its recording.
+
+    Attributes:
+        text: the text.
+        durations: [B, P] frames of each phone; sums to ``frame_lengths``.
+        mel: [B, T, M] normalised log-mel spectrogram.
+        frame_lengths: [B].
+        word_f0: [B, W] mean normalised log-F0 of a token's voiced frames.
+        word_voiced: [B, W] whether the token has enough voiced frames for ``word_f0``.
+        word_energy: [B, W] mean normalised log-energy of the token's frames.
+    """
+
+    text: TextBatch
+    durations: Tensor
+    mel: Tensor
+    frame_lengths: Tensor
+    word_f0: Tensor
+    word_voiced: Tensor
+    word_energy: Tensor
+
+
+@dataclass
+class SamplerBatch(Batch):
+    """Text with stage one's vectors.
+
+    Attributes:
+        text: the text.
+        mean: [B, U, D] posterior mean, or the vector itself.
+        scale: [B, U, D] posterior standard deviation; zeros where stage one is deterministic.
+        unit_lengths: [B].
+    """
+
+    text: TextBatch
+    mean: Tensor
+    scale: Tensor
+    unit_lengths: Tensor

@@ -1,0 +1,135 @@
+"""From utterances to items (tensors, prepared once) and from items to the padded batches of ``batches.py``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from data_modules.batches import AcousticBatch, SamplerBatch, TextBatch
+from data_modules.store import UNKNOWN, Recording, Specification
+from data_modules.text.sentence import TAGS, Sentence
+
+
+@dataclass(frozen=True)
+class TextItem:
+    """One sentence as tensors; names and shapes as in ``TextBatch``, less the batch axis."""
+
+    id: str
+    phones: Tensor
+    phone_to_word: Tensor
+    tags: dict[str, Tensor]
+    bert: Tensor
+    node_labels: Tensor
+    edges: Tensor
+    word_to_node: Tensor
+
+
+@dataclass(frozen=True)
+class AcousticItem:
+    """One recording as normalised tensors; names and shapes as in ``AcousticBatch``, less the batch axis."""
+
+    text: TextItem
+    durations: Tensor
+    mel: Tensor
+    word_f0: Tensor
+    word_voiced: Tensor
+    word_energy: Tensor
+
+
+@dataclass(frozen=True)
+class SamplerItem:
+    """One sentence with stage one's vectors, ``mean`` and ``scale`` [U, D]."""
+
+    text: TextItem
+    mean: Tensor
+    scale: Tensor
+
+
+def text_item(name: str, sentence: Sentence, bert: NDArray[np.float32], spec: Specification) -> TextItem:
+    """Number a sentence's phones and turn it into tensors."""
+    unknown = spec.phone_ids[UNKNOWN]
+    return TextItem(
+        id=name,
+        phones=torch.tensor([spec.phone_ids.get(phone, unknown) for phone in sentence.phones]),
+        phone_to_word=torch.tensor(sentence.phone_to_word),
+        tags={tag: torch.tensor(sentence.tags[tag]) for tag in TAGS},
+        bert=torch.from_numpy(np.array(bert, np.float32)),
+        node_labels=torch.tensor(sentence.graph.labels),
+        edges=torch.tensor(sentence.graph.edges, dtype=torch.long).reshape(-1, 2),
+        word_to_node=torch.tensor(sentence.graph.word_to_node),
+    )
+
+
+def acoustic_item(recording: Recording, spec: Specification) -> AcousticItem:
+    """Normalise a recording by the specification; durations and word measures are zero before alignment."""
+    sentence = recording.sentence
+    mel = (recording.mel - np.array(spec.mel_mean, np.float32)) / np.array(spec.mel_scale, np.float32)
+    if recording.durations is None:
+        durations = np.zeros(len(sentence.phones), np.int64)
+        log_f0 = energy = np.full(sentence.tokens, np.nan)
+    else:
+        durations = recording.durations
+        log_f0, energy, _ = recording.word_measures()
+    return AcousticItem(
+        text=text_item(recording.utterance.id, sentence, recording.bert, spec),
+        durations=torch.from_numpy(durations),
+        mel=torch.from_numpy(mel),
+        word_f0=torch.from_numpy(np.nan_to_num((log_f0 - spec.f0_mean) / spec.f0_scale)).float(),
+        word_voiced=torch.from_numpy(~np.isnan(log_f0)),
+        word_energy=torch.from_numpy(np.nan_to_num((energy - spec.energy_mean) / spec.energy_scale)).float(),
+    )
+
+
+def _pad(rows: Sequence[Tensor]) -> Tensor:
+    return pad_sequence(list(rows), batch_first=True)
+
+
+def _lengths(rows: Sequence[Tensor]) -> Tensor:
+    return torch.tensor([len(row) for row in rows])
+
+
+def text_batch(items: Sequence[TextItem]) -> TextBatch:
+    """Pad sentences."""
+    return TextBatch(
+        ids=[item.id for item in items],
+        phones=_pad([item.phones for item in items]),
+        phone_lengths=_lengths([item.phones for item in items]),
+        phone_to_word=_pad([item.phone_to_word for item in items]),
+        word_lengths=_lengths([item.word_to_node for item in items]),
+        tags={tag: _pad([item.tags[tag] for item in items]) for tag in TAGS},
+        bert=_pad([item.bert for item in items]),
+        node_labels=_pad([item.node_labels for item in items]),
+        node_lengths=_lengths([item.node_labels for item in items]),
+        edges=_pad([item.edges for item in items]),
+        edge_lengths=_lengths([item.edges for item in items]),
+        word_to_node=_pad([item.word_to_node for item in items]),
+    )
+
+
+def acoustic_batch(items: Sequence[AcousticItem]) -> AcousticBatch:
+    """Pad recordings."""
+    return AcousticBatch(
+        text=text_batch([item.text for item in items]),
+        durations=_pad([item.durations for item in items]),
+        mel=_pad([item.mel for item in items]),
+        frame_lengths=_lengths([item.mel for item in items]),
+        word_f0=_pad([item.word_f0 for item in items]),
+        word_voiced=_pad([item.word_voiced for item in items]),
+        word_energy=_pad([item.word_energy for item in items]),
+    )
+
+
+def sampler_batch(items: Sequence[SamplerItem]) -> SamplerBatch:
+    """Pad sentences and their vectors."""
+    return SamplerBatch(
+        text=text_batch([item.text for item in items]),
+        mean=_pad([item.mean for item in items]),
+        scale=_pad([item.scale for item in items]),
+        unit_lengths=_lengths([item.mean for item in items]),
+    )

@@ -1,0 +1,29 @@
+"""Corpora: one registry, one contract (``contract.CorpusBuilder``), utterances out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from data_modules.corpora.contract import CorpusBuilder
+
+
+def _testbed() -> CorpusBuilder:
+    from data_modules.corpora.testbed import Testbed
+
+    return Testbed()
+
+
+def _allison() -> CorpusBuilder:
+    from data_modules.corpora.allison import Allison
+
+    return Allison()
+
+
+def _folder() -> CorpusBuilder:
+    from data_modules.corpora.folder import Folder
+
+    return Folder()
+
+
+#: Corpus by name (``config.CorpusName``); each entry imports and makes its builder when it is called.
+CORPORA: dict[str, Callable[[], CorpusBuilder]] = {"testbed": _testbed, "allison": _allison, "folder": _folder}

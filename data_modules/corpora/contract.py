@@ -1,0 +1,100 @@
+"""What a corpus gives: utterances on disk, the faults found on the way, and nothing about features or models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from prosody_tts.config import Experiment
+
+Split = Literal["train", "dev", "test"]
+
+#: ``progress(done, total, what)``: called by long work as it goes.
+Progress = Callable[[int, int, str], None]
+
+
+def silent(done: int, total: int, what: str) -> None:
+    """A progress that shows nothing."""
+
+
+@dataclass(frozen=True)
+class PhoneTime:
+    """One phone or pause of an exact or given alignment, in seconds of the clip.
+
+    ``word`` is the index of the word the phone belongs to, or -1 for a pause.
+    """
+
+    label: str
+    start: float
+    end: float
+    word: int
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One recording and what was said.
+
+    Utterances with the same ``sentence`` are renditions of the same text. ``audio`` is relative to the corpus's
+    folder, or absolute. ``phones`` is the alignment where the corpus has an exact one. ``tree`` is a gold parse in
+    bracket notation where there is one. ``factors`` are what a controlled corpus planted, plain values only:
+    ``factors["utterance"]`` maps a factor to its value, ``factors["words"]`` maps a factor to one value a word.
+    """
+
+    id: str
+    sentence: str
+    text: str
+    audio: str
+    split: Split
+    speaker: str = ""
+    phones: tuple[PhoneTime, ...] | None = None
+    tree: str | None = None
+    factors: dict[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for a JSON line."""
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(data: dict[str, Any]) -> Utterance:
+        """The inverse of ``to_dict``."""
+        phones = data.get("phones")
+        return Utterance(
+            **{**data, "phones": None if phones is None else tuple(PhoneTime(**phone) for phone in phones)}
+        )
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something the corpus left out, and why, in one sentence.
+
+    ``bad`` is false for what is sound but excluded by a setting, or holds no speech by the corpus's own word.
+    """
+
+    item: str
+    reason: str
+    bad: bool = True
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """What a corpus builder returns: sound utterances and the faults of the rest."""
+
+    name: str
+    folder: Path
+    utterances: tuple[Utterance, ...]
+    faults: tuple[Fault, ...] = ()
+
+
+class CorpusBuilder(Protocol):
+    """A role of the registry ``data_modules.corpora.CORPORA``.
+
+    ``identity`` is cheap plain data that changes whenever the utterances could (settings, versions, file contents);
+    ``build`` writes what it must below ``folder`` and returns the corpus. Both raise ``UserError`` for what the user
+    must mend.
+    """
+
+    def identity(self, experiment: Experiment) -> dict[str, Any]: ...
+
+    def build(self, experiment: Experiment, folder: Path, progress: Progress) -> Corpus: ...

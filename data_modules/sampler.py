@@ -1,0 +1,86 @@
+"""LightningDataModule of stage two: text with the vectors that stage one wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning import LightningDataModule
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from data_modules.batches import SamplerBatch
+from data_modules.collate import SamplerItem, sampler_batch, text_item
+from data_modules.loaders import BucketSampler
+from data_modules.store import FeatureStore, Packed, Specification, write_packed
+from prosody_tts.files import read_json, write_json
+
+
+class VectorStore:
+    """Stage one's vectors of a whole corpus: mean and scale [U, D] of each utterance."""
+
+    def __init__(self, folder: Path) -> None:
+        self.rows = {name: row for row, name in enumerate(read_json(folder / "vectors.json"))}
+        self._mean, self._scale = Packed(folder, "vectors-mean"), Packed(folder, "vectors-scale")
+
+    @staticmethod
+    def write(
+        folder: Path, ids: Sequence[str], means: Sequence[NDArray[np.float32]], scales: Sequence[NDArray[np.float32]]
+    ) -> None:
+        """Write vectors atomically, the index last."""
+        write_packed(folder, "vectors-mean", means)
+        write_packed(folder, "vectors-scale", scales)
+        write_json(folder / "vectors.json", list(ids))
+
+    def mean(self, name: str) -> NDArray[np.float32]:
+        """Posterior mean, or the vector itself, [U, D]."""
+        return self._mean[self.rows[name]]
+
+    def scale(self, name: str) -> NDArray[np.float32]:
+        """Posterior standard deviation [U, D]; zeros where stage one is deterministic."""
+        return self._scale[self.rows[name]]
+
+
+class SamplerData(LightningDataModule):
+    """Serves ``SamplerBatch``: the text of the corpus and stage one's vectors."""
+
+    def __init__(
+        self, store: FeatureStore, vectors: VectorStore, spec: Specification, batch: int, seed: int
+    ) -> None:
+        super().__init__()
+        self.store = store
+        self.vectors = vectors
+        self.spec = spec
+        self.batch = batch
+        self.seed = seed
+
+    def statistics(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation [D] of the training split's vectors, over units."""
+        joined = np.concatenate([self.vectors.mean(name) for name in self.store.ids("train")]).astype(np.float64)
+        mean, scale = joined.mean(0), joined.std(0)
+        # A dimension that never moves carries nothing; blowing its rounding noise up to unit variance would.
+        return torch.from_numpy(mean).float(), torch.from_numpy(np.maximum(scale, 1e-3 * scale.max() + 1e-8)).float()
+
+    def items(self, ids: Sequence[str]) -> list[SamplerItem]:
+        """Prepare utterances."""
+        items = []
+        for name in ids:
+            text = text_item(name, self.store.text.sentence(name), self.store.text.bert(name), self.spec)
+            mean, scale = np.array(self.vectors.mean(name)), np.array(self.vectors.scale(name))
+            items.append(SamplerItem(text, torch.from_numpy(mean), torch.from_numpy(scale)))
+        return items
+
+    def loader(self, ids: Sequence[str], shuffle: bool) -> DataLoader[SamplerBatch]:
+        """Batches of the utterances."""
+        items = self.items(ids)
+        sampler = BucketSampler([len(item.text.word_to_node) for item in items], self.batch, self.seed, shuffle)
+        return DataLoader(items, batch_sampler=sampler, collate_fn=sampler_batch)  # type: ignore[arg-type]
+
+    def train_dataloader(self) -> DataLoader[SamplerBatch]:
+        return self.loader(self.store.ids("train"), shuffle=True)
+
+    def val_dataloader(self) -> DataLoader[SamplerBatch]:
+        return self.loader(self.store.ids("dev"), shuffle=False)

@@ -1,0 +1,230 @@
+"""Features on disk: arrays of all utterances laid end to end, read as memory maps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_modules.corpora.contract import Fault, Split, Utterance
+from data_modules.text.sentence import PAUSE, Sentence
+from data_modules.tokens import token_durations, token_log_f0, token_means
+from prosody_tts.files import atomic, read_json, write_json
+
+PADDING, UNKNOWN = "<pad>", "<unk>"
+
+
+def write_lines(path: Path, items: Iterable[dict[str, Any]]) -> None:
+    """Write JSON lines atomically."""
+    with atomic(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
+        for item in items:
+            stream.write(json.dumps(item, ensure_ascii=False) + "\n")
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Read JSON lines."""
+    with path.open(encoding="utf-8") as stream:
+        return [json.loads(line) for line in stream]
+
+
+def write_packed(folder: Path, name: str, arrays: Sequence[NDArray[Any]]) -> None:
+    """Write arrays that share all axes but the first as one file and their offsets as another, atomically."""
+    offsets = np.cumsum([0] + [len(array) for array in arrays])
+    joined = np.concatenate(arrays) if arrays else np.zeros((0,), np.float32)
+    for part, content in ((name, joined), (f"{name}-offsets", offsets)):
+        with atomic(folder / f"{part}.npy") as temporary, temporary.open("wb") as stream:
+            np.save(stream, content, allow_pickle=False)
+
+
+class Packed:
+    """Reads what ``write_packed`` wrote; item ``i`` is the ``i``-th array."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.data = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+        self.offsets = np.load(folder / f"{name}-offsets.npy", allow_pickle=False)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, index: int) -> NDArray[Any]:
+        return np.asarray(self.data[self.offsets[index] : self.offsets[index + 1]])
+
+
+@dataclass(frozen=True)
+class Specification:
+    """The contract between data and models, plain values, kept in every checkpoint.
+
+    ``inventory`` lists the phones, padding and the unknown first; means and spreads are of the training split:
+    ``mel_mean``, ``mel_scale`` per channel of the natural-log mel, ``f0`` of the natural log of F0 in Hz over tokens'
+    voiced frames, ``energy`` of the natural-log energy. ``passes`` is the 75th percentile of graph diameters.
+    """
+
+    inventory: tuple[str, ...]
+    mel_mean: tuple[float, ...]
+    mel_scale: tuple[float, ...]
+    f0_mean: float
+    f0_scale: float
+    energy_mean: float
+    energy_scale: float
+    bert: int
+    passes: int
+
+    @cached_property
+    def phone_ids(self) -> dict[str, int]:
+        """Phone to index."""
+        return {phone: index for index, phone in enumerate(self.inventory)}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    @staticmethod
+    def from_dict(data: dict[str, Any]) -> Specification:
+        """The inverse of ``to_dict``."""
+        return Specification(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items()})
+
+
+class CorpusStore:
+    """The utterances of a corpus stage's folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.utterances = [Utterance.from_dict(line) for line in read_lines(folder / "utterances.jsonl")]
+        self.faults = [Fault(**fault) for fault in read_json(folder / "faults.json")]
+
+    @staticmethod
+    def write(folder: Path, utterances: Sequence[Utterance], faults: Sequence[Fault]) -> None:
+        """Write what a corpus builder returned."""
+        write_lines(folder / "utterances.jsonl", (utterance.to_dict() for utterance in utterances))
+        write_json(folder / "faults.json", [asdict(fault) for fault in faults])
+
+    def audio(self, utterance: Utterance) -> Path:
+        """Where the recording lies."""
+        return self.folder / utterance.audio
+
+
+class TextStore:
+    """Analysed sentences and their BERT states; utterances with equal text and phones share one."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        index = read_json(folder / "index.json")
+        self.inventory: tuple[str, ...] = tuple(index["inventory"])
+        self.passes: int = index["passes"]
+        self.bert_size: int = index["bert"]
+        self.rows: dict[str, int] = index["utterances"]
+        self.sentences = [Sentence.from_dict(line) for line in read_lines(folder / "sentences.jsonl")]
+
+    @cached_property
+    def _bert(self) -> Packed:
+        return Packed(self.folder, "bert")
+
+    def sentence(self, utterance: str) -> Sentence:
+        """The analysis of an utterance's text."""
+        return self.sentences[self.rows[utterance]]
+
+    def bert(self, utterance: str) -> NDArray[np.float32]:
+        """BERT states [W, D]."""
+        return self._bert[self.rows[utterance]]
+
+
+class AudioStore:
+    """Mel, F0 and energy of every utterance."""
+
+    def __init__(self, folder: Path) -> None:
+        index = read_json(folder / "index.json")
+        self.rows: dict[str, int] = {name: row for row, name in enumerate(index["utterances"])}
+        self.mel, self.f0, self.energy = (Packed(folder, name) for name in ("mel", "f0", "energy"))
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One utterance's features, un-normalised.
+
+    ``mel`` [T, M] natural log, ``f0`` [T] Hz and 0 where unvoiced, ``energy`` [T] natural log, ``durations`` [P]
+    frames (none before alignment), ``bert`` [W, D].
+    """
+
+    utterance: Utterance
+    sentence: Sentence
+    mel: NDArray[np.float32]
+    f0: NDArray[np.float32]
+    energy: NDArray[np.float32]
+    durations: NDArray[np.int64] | None
+    bert: NDArray[np.float32]
+
+    def word_measures(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+        """Log-F0, log-energy and frames of each token, each [W]; NaN where there is nothing to measure."""
+        assert self.durations is not None
+        tokens = token_durations(self.sentence, self.durations.tolist())
+        return token_log_f0(self.f0, tokens), token_means(self.energy, tokens), tokens
+
+
+class FeatureStore:
+    """All features of a corpus: what the data modules and the evaluation read."""
+
+    def __init__(self, corpus: Path, text: Path, audio: Path, durations: Path | None) -> None:
+        self.corpus = CorpusStore(corpus)
+        self.text = TextStore(text)
+        self.audio = AudioStore(audio)
+        self.durations: dict[str, list[int]] | None = None if durations is None else read_json(durations)
+
+    def ids(self, *splits: Split) -> list[str]:
+        """Utterances of the splits that have every feature, in the corpus's order."""
+        return [
+            u.id
+            for u in self.corpus.utterances
+            if u.split in splits
+            and u.id in self.text.rows
+            and u.id in self.audio.rows
+            and (self.durations is None or u.id in self.durations)
+        ]
+
+    @cached_property
+    def _utterances(self) -> dict[str, Utterance]:
+        return {utterance.id: utterance for utterance in self.corpus.utterances}
+
+    def recording(self, name: str, with_bert: bool = False) -> Recording:
+        """Read one utterance."""
+        row = self.audio.rows[name]
+        return Recording(
+            utterance=self._utterances[name],
+            sentence=self.text.sentence(name),
+            mel=self.audio.mel[row],
+            f0=self.audio.f0[row],
+            energy=self.audio.energy[row],
+            durations=None if self.durations is None else np.array(self.durations[name], np.int64),
+            bert=self.text.bert(name) if with_bert else np.zeros((self.text.sentence(name).tokens, 0), np.float32),
+        )
+
+    def specification(self) -> Specification:
+        """Measure the training split."""
+        recordings = [self.recording(name) for name in self.ids("train")]
+        frames = sum(len(r.mel) for r in recordings)
+        mean = sum(r.mel.sum(0, dtype=np.float64) for r in recordings) / frames
+        variance = sum(((r.mel - mean) ** 2).sum(0) for r in recordings) / frames
+        log_f0 = np.concatenate([np.log(r.f0[r.f0 > 0], dtype=np.float64) for r in recordings] or [np.zeros(0)])
+        energy = np.concatenate([r.energy for r in recordings]).astype(np.float64)
+        return Specification(
+            inventory=self.text.inventory,
+            mel_mean=tuple(np.asarray(mean).tolist()),
+            mel_scale=tuple(np.sqrt(np.maximum(variance, 1e-8)).tolist()),
+            f0_mean=float(log_f0.mean()) if len(log_f0) else 0.0,
+            f0_scale=float(max(log_f0.std(), 1e-3)) if len(log_f0) else 1.0,
+            energy_mean=float(energy.mean()),
+            energy_scale=float(max(energy.std(), 1e-3)),
+            bert=self.text.bert_size,
+            passes=self.text.passes,
+        )
+
+
+def inventory_of(sentences: Iterable[Sentence], closed: Sequence[str] | None) -> tuple[str, ...]:
+    """Padding, the unknown phone, the pause, then the phones: the pronouncer's own list or those seen."""
+    seen = set(closed) if closed is not None else {phone for s in sentences for phone in s.phones}
+    return (PADDING, UNKNOWN, PAUSE, *sorted(seen - {PADDING, UNKNOWN, PAUSE}))

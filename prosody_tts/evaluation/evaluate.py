@@ -1,0 +1,140 @@
+"""The evaluation stage: every held-out sentence spoken by a system, and measured against its recordings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from data_modules.audio import Analysis, analyse, frame_count
+from data_modules.collate import text_batch, text_item
+from data_modules.corpora.contract import Progress
+from data_modules.sampler import VectorStore
+from data_modules.store import FeatureStore, Recording
+from data_modules.tokens import token_durations
+from prosody_tts import pipeline
+from prosody_tts.config import AudioConfig, Experiment
+from prosody_tts.evaluation.measure import mcd, measure_speech, mel_l1, token_starts, warp
+from prosody_tts.evaluation.metrics import by_sentence
+from prosody_tts.evaluation.results import Contour, Readout, UtteranceResult, write_results
+from prosody_tts.pipeline import Stage
+from prosody_tts.synthesis import Speech, Synthesizer, build_vocoder, load_acoustic, load_sampler, write_wave
+
+#: Sentences synthesised together; changes speed only.
+BATCH = 16
+
+
+def evaluate(stage: Stage, store: FeatureStore, folder: Path, progress: Progress) -> dict[str, Any]:
+    """Write ``utterances.jsonl`` and ``audio/`` of a system; return the means of its metrics over sentences."""
+    experiment = stage.experiment
+    recordings = _held_out(store, experiment)
+    copy = experiment.system == pipeline.COPY
+    speeches = _copies(recordings, experiment) if copy else _spoken(recordings, stage)
+    results = []
+    for recordings_of, speech, name in speeches:
+        audio = Path("audio") / f"{name}.wav"
+        write_wave(folder / audio, speech.wave, experiment.audio.sample_rate)
+        measured = analyse(_of_frames(speech.wave, len(speech.mel), experiment.audio), experiment.audio)
+        for recording in recordings_of:
+            results.append(_measure(recording, speech, measured, audio, experiment.audio, readout=not copy))
+        progress(len(results), len(recordings), "speaking and measuring")
+    write_results(folder, results)
+    return {name: float(np.mean(list(values.values()))) for name, values in by_sentence(results).items() if values}
+
+
+def _held_out(store: FeatureStore, experiment: Experiment) -> list[Recording]:
+    """Recordings of the split: all renditions of the first ``evaluation.limit`` sentences."""
+    recordings = [store.recording(name, with_bert=True) for name in store.ids(experiment.evaluation.split)]
+    sentences = list(dict.fromkeys(r.utterance.sentence for r in recordings))[: experiment.evaluation.limit]
+    kept = set(sentences)
+    return [r for r in recordings if r.utterance.sentence in kept]
+
+
+def _copies(recordings: Sequence[Recording], experiment: Experiment) -> Iterator[tuple[list[Recording], Speech, str]]:
+    """Copy synthesis: the recording's own mel through the vocoder."""
+    vocoder = build_vocoder(experiment.audio, experiment.synthesis)
+    for recording in recordings:
+        assert recording.durations is not None
+        lengths = torch.tensor([len(recording.mel)])
+        wave = vocoder(torch.from_numpy(np.array(recording.mel))[None], lengths)[0].numpy()
+        blank = np.full(recording.sentence.tokens, np.nan)
+        speech = Speech(wave, np.array(recording.mel), recording.durations, blank, blank)
+        yield [recording], speech, recording.utterance.id
+
+
+def _spoken(recordings: Sequence[Recording], stage: Stage) -> Iterator[tuple[list[Recording], Speech, str]]:
+    """Speak each sentence; once for all its renditions where nothing of the recording is used."""
+    experiment = stage.experiment
+    acoustic, spec = load_acoustic(stage.input("acoustic"))
+    sampler, sampler_spec = None, None
+    if experiment.vectors == "predicted":
+        sampler, sampler_spec = load_sampler(stage.input("sampler"), stage.inputs["acoustic"])
+    vocoder = build_vocoder(experiment.audio, experiment.synthesis)
+    synthesizer = Synthesizer(acoustic, spec, sampler, vocoder, sampler_spec)
+    oracle = VectorStore(stage.input("acoustic")) if experiment.vectors == "recording" else None
+    groups: dict[str, list[Recording]] = {}
+    for recording in recordings:
+        key = recording.utterance.id if oracle is not None else recording.utterance.sentence
+        groups.setdefault(key, []).append(recording)
+    names = sorted(groups, key=lambda name: (len(groups[name][0].sentence.phones), name))
+    for start in range(0, len(names), BATCH):
+        batch = names[start : start + BATCH]
+        items = [
+            text_item(name, groups[name][0].sentence, groups[name][0].bert, synthesizer.sampler_specification)
+            for name in batch
+        ]
+        text = text_batch(items)
+        if oracle is not None:
+            rows = [torch.from_numpy(np.array(oracle.mean(name))) for name in batch]
+            vectors = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+        else:
+            vectors = synthesizer.predict(text, experiment.synthesis.temperature, experiment.seed)
+        for name, speech in zip(batch, synthesizer.speak(text, vectors), strict=True):
+            yield groups[name], speech, name
+
+
+def _measure(
+    recording: Recording, speech: Speech, measured: Analysis, audio: Path, settings: AudioConfig, readout: bool
+) -> UtteranceResult:
+    """Hold one rendition of a sentence against a recording of it."""
+    assert recording.durations is not None
+    utterance, sentence = recording.utterance, recording.sentence
+    hop = settings.hop / settings.sample_rate
+    system_tokens = token_durations(sentence, speech.durations.tolist())
+    reference_tokens = token_durations(sentence, recording.durations.tolist())
+    index = warp(speech.durations, recording.durations)
+    tokens = [""] * sentence.tokens
+    for place, word in enumerate(sentence.words):
+        tokens[2 * place + 1] = word.text
+    return UtteranceResult(
+        id=utterance.id,
+        sentence=utterance.sentence,
+        text=utterance.text,
+        tokens=tuple(tokens),
+        factors=utterance.factors,
+        reference=measure_speech(recording.mel, recording.f0, recording.energy, reference_tokens, hop),
+        system=measure_speech(measured.mel, measured.f0, measured.energy, system_tokens, hop),
+        readout=Readout(speech.log_f0, speech.energy) if readout else None,
+        mel_l1=mel_l1(recording.mel, speech.mel, index),
+        mcd=mcd(recording.mel, speech.mel, index),
+        contour=Contour(
+            hop_seconds=hop,
+            reference_f0=recording.f0.astype(np.float64),
+            system_f0=measured.f0.astype(np.float64),
+            reference_starts=token_starts(reference_tokens, hop),
+            system_starts=token_starts(system_tokens, hop),
+        ),
+        audio=str(audio),
+    )
+
+
+def _of_frames(wave: NDArray[np.float32], frames: int, settings: AudioConfig) -> NDArray[np.float32]:
+    """Cut or pad a wave so that its analysis has exactly as many frames as its mel."""
+    size = (frames - 1) * settings.hop
+    wave = np.pad(wave[:size], (0, max(0, size - len(wave))))
+    assert frame_count(len(wave), settings) == frames
+    return wave

@@ -1,0 +1,100 @@
+"""Stage one's model: phones, prosody vectors and durations to mel spectrograms, wired from its parts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from data_modules.batches import AcousticBatch, TextBatch
+from prosody_tts.config import Units
+from prosody_tts.nn.decoders import Decoded, ParallelDecoder
+from prosody_tts.nn.durations import DurationModel
+from prosody_tts.nn.phones import PhoneEncoder
+from prosody_tts.nn.reference import Posterior, ReferenceEncoder
+from prosody_tts.nn.units import frame_to_phone, length_mask, pool_mean, spread
+
+
+@dataclass
+class Rendered:
+    """What stage one makes of text and vectors.
+
+    Attributes:
+        mel: [B, T, M] normalised log-mel.
+        readout: [B, W, 2] normalised log-F0 and log-energy of each token, read from the decoder's states.
+        durations: [B, P] frames the mel was rendered with.
+        frame_lengths: [B].
+    """
+
+    mel: Tensor
+    readout: Tensor
+    durations: Tensor
+    frame_lengths: Tensor
+
+
+class AcousticModel(nn.Module):
+    """Phone encoder, reference encoder (or none), duration model, decoder and read-out head.
+
+    ``units`` is data to the index map alone: Kathaka's utterance, CAMP's word and the phone run the same lines.
+    """
+
+    def __init__(
+        self,
+        units: Units,
+        phones: PhoneEncoder,
+        reference: ReferenceEncoder | None,
+        latent: int,
+        durations: DurationModel,
+        decoder: ParallelDecoder,
+        width: int,
+    ) -> None:
+        super().__init__()
+        self.units: Units = units
+        self.phones = phones
+        self.reference = reference
+        self.vectors = nn.Linear(latent, width) if reference is not None else None
+        self.durations = durations
+        self.decoder = decoder
+        self.readout = nn.Linear(width, 2)
+
+    def encode(self, batch: AcousticBatch, states: Tensor | None = None) -> Posterior | None:
+        """Read the recording's prosody vectors [B, U, D]; none where there is no reference encoder."""
+        if self.reference is None:
+            return None
+        text = batch.text
+        states = self.phones(text.phones, text.phone_lengths) if states is None else states
+        frame_phone = frame_to_phone(batch.durations, batch.mel.shape[1])
+        frame_unit = text.phone_to_unit(self.units).gather(1, frame_phone)
+        units = int(text.unit_lengths(self.units).max())
+        return self.reference(batch.mel, spread(states, frame_phone), frame_unit, batch.frame_lengths, units)
+
+    def condition(self, text: TextBatch, states: Tensor, vectors: Tensor | None) -> Tensor:
+        """Add each phone's prosody vector to its state: [B, P, D]."""
+        if self.vectors is None or vectors is None:
+            return states
+        mask = length_mask(text.phone_lengths, states.shape[1])
+        return states + self.vectors(spread(vectors, text.phone_to_unit(self.units))) * mask[:, :, None]
+
+    def decode(self, conditioned: Tensor, text: TextBatch, durations: Tensor, frames: int) -> Rendered:
+        """Render with given durations [B, P]."""
+        lengths = durations.sum(1)
+        decoded: Decoded = self.decoder(conditioned, durations, lengths, frames)
+        index = frame_to_phone(durations, frames)
+        token = text.phone_to_word.gather(1, index)
+        pooled = pool_mean(decoded.states, token, length_mask(lengths, frames), int(text.word_lengths.max()))
+        return Rendered(decoded.mel, self.readout(pooled), durations, lengths)
+
+    def forward(self, batch: AcousticBatch) -> tuple[Rendered, Tensor, Posterior | None]:
+        """Rebuild a recording with its own durations.
+
+        Returns the rendering, predicted log(1 + frames) [B, P], and the posterior.
+        """
+        text = batch.text
+        states = self.phones(text.phones, text.phone_lengths)
+        posterior = self.encode(batch, states)
+        vectors = None
+        if posterior is not None:
+            vectors = posterior.sample() if self.training else posterior.mean
+        conditioned = self.condition(text, states, vectors)
+        rendered = self.decode(conditioned, text, batch.durations, batch.mel.shape[1])
+        return rendered, self.durations(conditioned, text.phone_lengths), posterior

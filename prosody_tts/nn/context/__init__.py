@@ -1,0 +1,35 @@
+"""Context encoders: what is known of the text, one state a token, and one registry of them.
+
+Contract: ``text batch -> states [B, W, width]``.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from data_modules.batches import TextBatch
+from prosody_tts.nn.context.encoders import BertContext, PhoneContext, TagContext
+from prosody_tts.nn.context.graph import GraphContext
+
+CONTEXTS: dict[str, type[nn.Module]] = {
+    "phones": PhoneContext,
+    "bert": BertContext,
+    "tags": TagContext,
+    "graph": GraphContext,
+}
+
+
+class Contexts(nn.Module):
+    """Any set of context encoders, their outputs concatenated: text batch -> [B, W, sum of widths]."""
+
+    def __init__(self, encoders: dict[str, nn.Module], width: int) -> None:
+        super().__init__()
+        self.encoders = nn.ModuleDict(encoders)
+        self.width = width * len(encoders)
+
+    def forward(self, text: TextBatch) -> Tensor:
+        return torch.cat([encoder(text) for encoder in self.encoders.values()], dim=2)
+
+
+__all__ = ["CONTEXTS", "BertContext", "Contexts", "GraphContext", "PhoneContext", "TagContext"]

@@ -1,0 +1,73 @@
+"""Building blocks that padding cannot touch: every layer takes a mask or lengths."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from prosody_tts.nn.units import spread
+
+
+class ConvBlock(nn.Module):
+    """Residual convolution over time, pre-activated: normalise channels, rectify, convolve.
+
+    Shapes: x [B, T, D], mask [B, T, 1] -> [B, T, D].
+    """
+
+    def __init__(self, width: int, kernel: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.conv = nn.Conv1d(width, width, kernel, padding=kernel // 2)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        hidden = nn.functional.relu(self.norm(x)) * mask
+        return x + self.conv(hidden.transpose(1, 2)).transpose(1, 2)
+
+
+class ConvStack(nn.Module):
+    """Several ``ConvBlock``, a normalisation and dropout: x [B, T, D], mask [B, T] -> [B, T, D], zero outside it.
+
+    Dropout stands once a stack: per block it cost a tenth of a training step on a CPU and gained nothing (ours).
+    """
+
+    def __init__(self, width: int, kernel: int, layers: int, dropout: float) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(ConvBlock(width, kernel) for _ in range(layers))
+        self.norm = nn.LayerNorm(width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        inside = mask[:, :, None].to(x.dtype)
+        for block in self.blocks:
+            x = block(x, inside)
+        return self.dropout(self.norm(x)) * inside
+
+
+class BiLSTM(nn.Module):
+    """Bidirectional LSTM that starts at each sequence's own end.
+
+    Two one-way LSTMs, the second over each sequence reversed within its length: padding changes nothing, and the
+    fused kernels run, which packed sequences forgo (3.5 times slower on a CPU).
+
+    Shapes: x [B, T, inputs], lengths [B] -> [B, T, width], zero outside the lengths; ``width`` is both directions'.
+    """
+
+    def __init__(self, inputs: int, width: int) -> None:
+        super().__init__()
+        if width % 2:
+            raise ValueError(f"a BiLSTM's width must be even, not {width}")
+        self.forwards = nn.LSTM(inputs, width // 2, batch_first=True)
+        self.backwards = nn.LSTM(inputs, width // 2, batch_first=True)
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        index = torch.arange(x.shape[1], device=x.device).expand(x.shape[0], -1)
+        inside = index < lengths[:, None]
+        mirror = torch.where(inside, lengths[:, None] - 1 - index, index)
+        backwards = spread(self.backwards(spread(x, mirror))[0], mirror)
+        return torch.cat([self.forwards(x)[0], backwards], dim=2) * inside[:, :, None]
+
+
+def first_and_last(states: Tensor, lengths: Tensor) -> Tensor:
+    """Concatenate the first and the last state of each sequence, as Kathaka does (section 3.2): [B, 2 D]."""
+    rows = torch.arange(states.shape[0], device=states.device)
+    return torch.cat([states[:, 0], states[rows, lengths - 1]], dim=1)

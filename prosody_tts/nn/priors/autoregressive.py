@@ -1,0 +1,52 @@
+"""CAMP's predictor: each unit's vector from its context and the vector before it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from prosody_tts.nn.reference import Posterior
+
+
+class AutoregressivePrior(nn.Module):
+    """Pre-net on the previous vector, two LSTM layers, a projection; Huber loss with threshold 1 (CAMP, section 2.3).
+
+    The loss is the negative log-likelihood of a Huber density up to a constant, so sampling at a temperature adds
+    noise of the training residual's spread, kept in ``spread`` (ours; CAMP takes the prediction itself).
+    """
+
+    def __init__(self, context: int, latent: int, recurrent: int, dropout: float) -> None:
+        super().__init__()
+        self.prenet = nn.Sequential(nn.Linear(latent, recurrent // 2), nn.ReLU(), nn.Dropout(dropout))
+        self.recurrent = nn.LSTM(context + recurrent // 2, recurrent, num_layers=2, batch_first=True, dropout=dropout)
+        self.out = nn.Linear(recurrent + context, latent)
+        self.register_buffer("spread", torch.ones(latent))
+
+    def loss(self, context: Tensor, posterior: Posterior, mask: Tensor) -> Tensor:
+        previous = nn.functional.pad(posterior.mean, (0, 0, 1, 0))[:, :-1]
+        hidden = self.recurrent(torch.cat([context, self.prenet(previous)], dim=2))[0]
+        predicted = self.out(torch.cat([hidden, context], dim=2))
+        if self.training:
+            self._track((posterior.mean - predicted).detach(), mask)
+        return nn.functional.huber_loss(predicted[mask], posterior.mean[mask], delta=1.0)
+
+    def _track(self, residual: Tensor, mask: Tensor) -> None:
+        """Keep a moving average of the residual's root mean square."""
+        self.spread.lerp_(residual[mask].square().mean(0).sqrt(), 0.01)
+
+    def sample(
+        self, context: Tensor, mask: Tensor, temperature: float = 1.0, generator: torch.Generator | None = None
+    ) -> Tensor:
+        batch, units, _ = context.shape
+        noise = torch.randn(
+            batch, units, self.out.out_features, generator=generator, dtype=context.dtype, device=context.device
+        )
+        previous = context.new_zeros(batch, 1, self.out.out_features)
+        state: tuple[Tensor, Tensor] | None = None
+        vectors = []
+        for unit in range(units):
+            here = context[:, unit : unit + 1]
+            hidden, state = self.recurrent(torch.cat([here, self.prenet(previous)], dim=2), state)
+            previous = self.out(torch.cat([hidden, here], dim=2)) + temperature * self.spread * noise[:, unit, None]
+            vectors.append(previous)
+        return torch.cat(vectors, dim=1) * mask[:, :, None]

@@ -1,0 +1,93 @@
+"""Reference encoders: what a recording's prosody is, one vector a unit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from prosody_tts.nn.layers import BiLSTM, ConvStack
+from prosody_tts.nn.units import POOLS, length_mask
+
+
+@dataclass
+class Posterior:
+    """Prosody vectors of a batch: ``mean`` [B, U, D] and ``scale`` [B, U, D], none where the encoder is deterministic."""
+
+    mean: Tensor
+    scale: Tensor | None
+
+    def sample(self, generator: torch.Generator | None = None) -> Tensor:
+        """Draw vectors by reparametrisation; the mean where there is no scale: [B, U, D]."""
+        if self.scale is None:
+            return self.mean
+        noise = torch.randn(self.mean.shape, generator=generator, device=self.mean.device, dtype=self.mean.dtype)
+        return self.mean + self.scale * noise
+
+    def kl(self) -> Tensor:
+        """KL divergence to N(0, I) in nats of each unit: [B, U]; zeros where there is no scale."""
+        if self.scale is None:
+            return self.mean.new_zeros(self.mean.shape[:2])
+        variance = self.scale.square()
+        return 0.5 * (variance + self.mean.square() - 1 - variance.log()).sum(2)
+
+
+class ReferenceEncoder(nn.Module):
+    """Mel frames and spread phone states in, one vector a unit out.
+
+    The phone states tell the encoder what is said, so that the vector need only hold how (CAMP, section 2.1). Frames
+    are read at ``stride``; convolutions, a BiLSTM, then ``pool`` takes one state a unit.
+
+    Contract: ``(mel [B, T, M], phone states [B, T, D], frame_to_unit [B, T], frame_lengths [B], U) -> Posterior``.
+    """
+
+    def __init__(
+        self, mels: int, states: int, width: int, latent: int, kernel: int, pool: str, stride: int, dropout: float
+    ) -> None:
+        super().__init__()
+        self.stride = stride
+        self.pool, factor = POOLS[pool]
+        self.reduce = nn.Linear((mels + states) * stride, width)
+        self.stack = ConvStack(width, kernel, 2, dropout)
+        self.recurrent = BiLSTM(width, width)
+        self.mean = nn.Linear(width * factor, latent)
+
+    def pooled(self, mel: Tensor, states: Tensor, frame_to_unit: Tensor, lengths: Tensor, units: int) -> Tensor:
+        """One state per unit, [B, U, width * factor]."""
+        mask = length_mask(lengths, mel.shape[1])
+        joined = torch.cat([mel, states], dim=2) * mask[:, :, None]
+        pad = -joined.shape[1] % self.stride
+        joined = nn.functional.pad(joined, (0, 0, 0, pad))
+        steps = self.reduce(joined.reshape(joined.shape[0], joined.shape[1] // self.stride, -1))
+        step_lengths = torch.div(lengths + self.stride - 1, self.stride, rounding_mode="floor")
+        steps = self.stack(steps, length_mask(step_lengths, steps.shape[1]))
+        steps = steps + self.recurrent(steps, step_lengths)
+        frames = steps.repeat_interleave(self.stride, dim=1)[:, : mel.shape[1]]
+        return self.pool(frames, frame_to_unit, mask, units)
+
+    def forward(self, mel: Tensor, states: Tensor, frame_to_unit: Tensor, lengths: Tensor, units: int) -> Posterior:
+        return Posterior(self.mean(self.pooled(mel, states, frame_to_unit, lengths, units)), None)
+
+
+class VariationalReferenceEncoder(ReferenceEncoder):
+    """A diagonal Gaussian per unit (Kathaka, section 3.1; its latent size is not printed)."""
+
+    def __init__(
+        self, mels: int, states: int, width: int, latent: int, kernel: int, pool: str, stride: int, dropout: float
+    ) -> None:
+        super().__init__(mels, states, width, latent, kernel, pool, stride, dropout)
+        self.log_scale = nn.Linear(self.mean.in_features, latent)
+        # A small first scale lets the decoder listen to the vector before the KL term quietens it.
+        nn.init.zeros_(self.log_scale.weight)
+        nn.init.constant_(self.log_scale.bias, -1.0)
+
+    def forward(self, mel: Tensor, states: Tensor, frame_to_unit: Tensor, lengths: Tensor, units: int) -> Posterior:
+        pooled = self.pooled(mel, states, frame_to_unit, lengths, units)
+        return Posterior(self.mean(pooled), self.log_scale(pooled).clamp(-7, 3).exp())
+
+
+REFERENCES: dict[str, type[ReferenceEncoder]] = {
+    "deterministic": ReferenceEncoder,
+    "variational": VariationalReferenceEncoder,
+}

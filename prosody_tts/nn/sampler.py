@@ -1,0 +1,104 @@
+"""Stage two's model: contexts, brought to prosody units, and a prior."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from data_modules.batches import SamplerBatch, TextBatch
+from prosody_tts.config import Units
+from prosody_tts.nn.context import Contexts
+from prosody_tts.nn.layers import BiLSTM, first_and_last
+from prosody_tts.nn.priors import AutoregressivePrior, GaussianPrior
+from prosody_tts.nn.reference import Posterior
+from prosody_tts.nn.units import length_mask, spread
+
+
+class UtteranceContext(nn.Module):
+    """First and last state of a BiLSTM over the tokens: one vector an utterance (Kathaka, section 3.2): [B, 1, C]."""
+
+    def __init__(self, context: int, width: int) -> None:
+        super().__init__()
+        self.recurrent = BiLSTM(context, width)
+        self.width = 2 * width
+
+    def forward(self, states: Tensor, text: TextBatch) -> Tensor:
+        return first_and_last(self.recurrent(states, text.word_lengths), text.word_lengths)[:, None]
+
+
+class WordContext(nn.Module):
+    """A token's own state: [B, W, C]."""
+
+    def __init__(self, context: int, width: int) -> None:
+        super().__init__()
+        self.width = context
+
+    def forward(self, states: Tensor, text: TextBatch) -> Tensor:
+        return states
+
+
+class PhoneUnitContext(nn.Module):
+    """The state of a phone's token, with where the phone stands in it: [B, P, C + 2]."""
+
+    def __init__(self, context: int, width: int) -> None:
+        super().__init__()
+        self.width = context + 2
+
+    def forward(self, states: Tensor, text: TextBatch) -> Tensor:
+        token = text.phone_to_word
+        mask = length_mask(text.phone_lengths, token.shape[1]).to(states.dtype)
+        count = states.new_zeros(states.shape[:2]).scatter_add(1, token, mask)
+        first = torch.cat([count.new_zeros(count.shape[0], 1), count.cumsum(1)[:, :-1]], dim=1)
+        place = torch.arange(token.shape[1], device=token.device) - first.gather(1, token)
+        share = place / count.gather(1, token).clamp(min=1)
+        return torch.cat([spread(states, token), torch.stack([share, 1 - share], dim=2)], dim=2)
+
+
+UNIT_CONTEXTS: dict[Units, type[UtteranceContext] | type[WordContext] | type[PhoneUnitContext]] = {
+    "utterance": UtteranceContext,
+    "word": WordContext,
+    "phone": PhoneUnitContext,
+}
+
+
+class SamplerModel(nn.Module):
+    """Text to prosody vectors.
+
+    Vectors are modelled at zero mean and unit variance; ``mean`` and ``scale`` [D] hold the training set's own.
+    """
+
+    def __init__(
+        self,
+        units: Units,
+        contexts: Contexts,
+        to_units: UtteranceContext | WordContext | PhoneUnitContext,
+        prior: GaussianPrior | AutoregressivePrior,
+        latent: int,
+    ) -> None:
+        super().__init__()
+        self.units: Units = units
+        self.contexts = contexts
+        self.to_units = to_units
+        self.prior = prior
+        self.register_buffer("mean", torch.zeros(latent))
+        self.register_buffer("scale", torch.ones(latent))
+
+    def context(self, text: TextBatch) -> tuple[Tensor, Tensor]:
+        """Context of each unit [B, U, C] and the mask [B, U]."""
+        states = self.to_units(self.contexts(text), text)
+        return states, length_mask(text.unit_lengths(self.units), states.shape[1])
+
+    def loss(self, batch: SamplerBatch) -> Tensor:
+        """The prior's loss against stage one's vectors."""
+        context, mask = self.context(batch.text)
+        mean = (batch.mean - self.mean) / self.scale
+        target = Posterior(mean * mask[:, :, None], batch.scale / self.scale)
+        return self.prior.loss(context, target, mask)
+
+    def sample(
+        self, text: TextBatch, temperature: float = 0.0, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Draw prosody vectors [B, U, D] in stage one's own scale."""
+        context, mask = self.context(text)
+        drawn = self.prior.sample(context, mask, temperature, generator)
+        return (drawn * self.scale + self.mean) * mask[:, :, None]

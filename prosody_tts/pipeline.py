@@ -1,0 +1,310 @@
+"""Which stages an experiment needs, what each depends on, and what is there already.
+
+A stage's identity is a hash of the resolved settings that can change its result, of its inputs' identities and of the
+version of its code; its folder is ``runs/<kind>/<identity>``. Asking again reuses or resumes it. Planning loads
+neither torch nor spaCy, so a finished run answers at once.
+"""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from data_modules.corpora import CORPORA
+from data_modules.corpora.contract import Progress
+from prosody_tts.config import ROOT, Experiment, to_plain
+from prosody_tts.errors import UserError
+from prosody_tts.files import digest, file_digest, read_json, write_json
+
+#: Raised by one when the code of a stage changes what it computes.
+VERSIONS = {
+    "corpus": 1,
+    "text": 1,
+    "audio": 1,
+    "aligner": 1,
+    "alignment": 1,
+    "acoustic": 1,
+    "sampler": 1,
+    "evaluate": 1,
+    "report": 1,
+}
+RESULT = "result.json"
+SETTINGS = "settings.json"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One unit of work that is done once and reused.
+
+    Attributes:
+        kind: its role, a key of ``VERSIONS``.
+        identity: hash of what can change its result.
+        experiment: the settings it runs with.
+        inputs: kind -> identity of the stages it reads.
+        label: what a person calls it.
+    """
+
+    kind: str
+    identity: str
+    experiment: Experiment
+    inputs: dict[str, str]
+    label: str
+
+    @property
+    def key(self) -> str:
+        """``kind/identity``."""
+        return f"{self.kind}/{self.identity}"
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Keys of the stages it reads."""
+        return tuple(f"{kind}/{identity}" for kind, identity in self.inputs.items())
+
+    def input(self, kind: str) -> Path:
+        """Folder of an input."""
+        return Path(self.experiment.run.folder) / kind / self.inputs[kind]
+
+
+def folder(stage: Stage) -> Path:
+    """Where a stage's results lie."""
+    return Path(stage.experiment.run.folder) / stage.kind / stage.identity
+
+
+def is_done(stage: Stage) -> bool:
+    """Whether the stage has finished; its result is written last."""
+    return (folder(stage) / RESULT).exists()
+
+
+#: Name of the pseudo-system that sends the recording's own mel through the vocoder.
+COPY = "copy_synthesis"
+
+
+class _Plan:
+    """Collects an experiment's stages; identities of the stages a new one depends on enter its own."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self.experiment = experiment
+        self.stages: dict[str, Stage] = {}
+
+    def make(
+        self, kind: str, label: str, reads: Sequence[str], own: dict[str, Any], depends: Sequence[str] | None = None
+    ) -> Stage:
+        """Make a stage that reads others; ``depends`` names those that shape its result, by default all it reads."""
+        shaping = {name: self.stages[name].identity for name in (reads if depends is None else depends)}
+        identity = digest({"kind": kind, "version": VERSIONS[kind], "depends": shaping, "own": own})
+        inputs = {name: self.stages[name].identity for name in reads}
+        return Stage(kind, identity, self.experiment, inputs, label)
+
+    def add(self, kind: str, *args: Any, **kwargs: Any) -> None:
+        """Make a stage and keep it for others to read."""
+        self.stages[kind] = self.make(kind, *args, **kwargs)
+
+
+def plan(experiment: Experiment) -> list[Stage]:
+    """List the stages of a system in the order of their dependence; the last evaluates it."""
+    settings = to_plain(experiment)
+    stages = _Plan(experiment)
+    text = {**settings["text"], "pronouncer": experiment.pronouncer}
+    # What shapes the phones, and so stage one; another BERT or parse graph retrains only stage two.
+    phones = {"pronouncer": text["pronouncer"], "parser": text["parser"]}
+    corpus = CORPORA[experiment.corpus]().identity(experiment)
+    stages.add("corpus", f"corpus {experiment.corpus}", [], {"name": experiment.corpus, **corpus})
+    stages.add("text", "text analysis", ["corpus"], text)
+    stages.add("audio", "mel, F0, energy", ["corpus"], settings["audio"])
+    data = ["corpus", "text", "audio"]
+    trains, given = experiment.corpus != "testbed" and experiment.aligned_by is None, _given_aligner(experiment)
+    if trains:
+        own = {"aligner": settings["aligner"], "phones": phones, "seed": experiment.seed}
+        stages.add("aligner", "aligner", data, own, depends=["audio"])
+    aligner = ["aligner"] if trains else []
+    stages.add(
+        "alignment", "alignment", data + aligner, {"phones": phones, "given": given}, depends=["audio", *aligner]
+    )
+    data.append("alignment")
+    own = {"acoustic": _acoustic_settings(experiment), "phones": phones, "seed": experiment.seed}
+    stages.add("acoustic", _acoustic_label(experiment), data, own, depends=["alignment"])
+    reads = [*data, "acoustic"]
+    if experiment.vectors == "predicted":
+        own = {"sampler": settings["sampler"], "seed": experiment.seed}
+        contexts = "+".join(experiment.sampler.contexts)
+        stages.add("sampler", f"sampler {experiment.sampler.prior} ({contexts}) of {experiment.system}", reads, own)
+        reads.append("sampler")
+    measured = {"split": experiment.evaluation.split, "limit": experiment.evaluation.limit}
+    own = {"evaluation": measured, "synthesis": settings["synthesis"]}
+    copy = stages.make(
+        "evaluate",
+        "evaluate copy synthesis",
+        data,
+        {"evaluation": measured, "synthesis": {**settings["synthesis"], "temperature": 0.0}},
+        depends=["alignment"],
+    )
+    copy = replace(copy, experiment=replace(experiment, system=COPY, vectors="none"))
+    # The test of the text enters by the sampler; an oracle or the baseline depends on the phones alone.
+    depends = ["acoustic", *(["sampler"] if experiment.vectors == "predicted" else [])]
+    own = {**own, "vectors": experiment.vectors, "seed": experiment.seed}
+    evaluate = stages.make("evaluate", f"evaluate {experiment.system}", reads, own, depends=depends)
+    return [*stages.stages.values(), copy, evaluate]
+
+
+def _given_aligner(experiment: Experiment) -> str | None:
+    """Identity of the checkpoint that ``aligned_by`` names."""
+    if experiment.aligned_by is None:
+        return None
+    checkpoint = Path(experiment.aligned_by) / "last.ckpt"
+    if not checkpoint.exists():
+        raise UserError(f"aligned_by={experiment.aligned_by} holds no last.ckpt; give the folder of a trained aligner")
+    return file_digest(checkpoint)
+
+
+def _acoustic_settings(experiment: Experiment) -> dict[str, Any]:
+    """The settings that stage one reads: a baseline ignores what only a reference encoder uses."""
+    settings = {**to_plain(experiment.acoustic), "units": experiment.units}
+    unused = {
+        "none": ("latent", "pool", "kl", "kl_warmup", "units"),
+        "deterministic": ("kl", "kl_warmup"),
+        "variational": (),
+    }
+    return {name: value for name, value in settings.items() if name not in unused[experiment.acoustic.reference]}
+
+
+def _acoustic_label(experiment: Experiment) -> str:
+    reference = experiment.acoustic.reference
+    return "acoustic (no vectors)" if reference == "none" else f"acoustic ({experiment.units}, {reference})"
+
+
+def plan_all(experiments: Sequence[Experiment]) -> list[Stage]:
+    """List the stages of several systems, each once, in the order of their dependence."""
+    stages: dict[str, Stage] = {}
+    for experiment in experiments:
+        for stage in plan(experiment):
+            stages.setdefault(stage.key, stage)
+    return list(stages.values())
+
+
+def run_stage(stage: Stage, progress: Progress) -> dict[str, Any]:
+    """Run a stage, or resume it, or return what it left; two processes asking at once run it once.
+
+    Returns:
+        The content of its ``result.json``.
+
+    Raises:
+        UserError: what the user must mend.
+    """
+    target = folder(stage)
+    target.mkdir(parents=True, exist_ok=True)
+    # The operating system drops the lock of a process that dies, so no stale lock outlives a crash.
+    lock = FileLock(target.with_suffix(".lock"))
+    if not is_done(stage):
+        progress(0, 0, "waiting for another process")
+    with lock:
+        if is_done(stage):
+            return read_json(target / RESULT)
+        write_json(target / SETTINGS, to_plain(stage.experiment))
+        from prosody_tts.runners import RUNNERS  # loads torch, which planning must not
+
+        start = time.perf_counter()
+        metrics = RUNNERS[stage.kind](stage, target, progress)
+        result = {
+            "kind": stage.kind,
+            "identity": stage.identity,
+            "label": stage.label,
+            "system": stage.experiment.system,
+            "inputs": stage.inputs,
+            "seconds": round(time.perf_counter() - start, 2),
+            "metrics": metrics,
+            "seed": stage.experiment.seed,
+            "commit": git_commit(),
+            "versions": versions(),
+        }
+        write_json(target / RESULT, result)
+    return result
+
+
+@cache
+def git_commit() -> str:
+    """The commit of the code, with ``-dirty`` where the tree differs from it; ``unknown`` outside a checkout."""
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() or "unknown"
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Versions of Python and of the libraries that shape results."""
+    names = ("torch", "lightning", "transformers", "torch-geometric", "spacy", "numpy", "praat-parselmouth")
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
+
+
+def report(experiments: Mapping[str, Experiment], out: Path, command: str = "") -> Any:
+    """Write table, figures and page from the finished evaluations of systems that share a corpus.
+
+    Args:
+        experiments: system -> its experiment, in the order of the table.
+        out: folder of the report.
+        command: what makes it again, for the footer.
+
+    Returns:
+        A rich renderable of the table.
+
+    Raises:
+        UserError: a system has not been evaluated.
+    """
+    evaluations: dict[str, Path] = {}
+    identities: dict[str, str] = {}
+    corpora: dict[str, Stage] = {}
+    for name, experiment in experiments.items():
+        stages = plan(experiment)
+        corpora[stages[0].key] = stages[0]
+        for system, stage in ((COPY, stages[-2]), (name, stages[-1])):
+            if not is_done(stage):
+                raise UserError(f"{system} has not been evaluated with these settings; run 'prosody-tts evaluate' first")
+            evaluations[system] = folder(stage)
+            identities[system] = stage.identity
+    if len(corpora) > 1:
+        raise UserError("a table compares systems on one corpus; these settings name several")
+    evaluations = {COPY: evaluations.pop(COPY), **evaluations}
+    first = next(iter(experiments.values()))
+    from data_modules.store import CorpusStore
+    from prosody_tts.report.build import build, show
+    from prosody_tts.report.provenance import Provenance
+
+    corpus = CorpusStore(folder(next(iter(corpora.values()))))
+    commit = git_commit()
+    provenance = Provenance(
+        corpus=first.corpus if first.corpus_path is None else f"{first.corpus} ({Path(first.corpus_path).name})",
+        split=first.evaluation.split,
+        seed=first.seed,
+        vocoder=f"{first.synthesis.vocoder}, {first.synthesis.iterations} iterations",
+        commit=None if commit == "unknown" else commit.removesuffix("-dirty"),
+        clean=None if commit == "unknown" else not commit.endswith("-dirty"),
+        size=first.size,
+        command=command,
+        identities=identities,
+        versions=versions(),
+        notes=tuple(f"Left out: {fault.item} ({fault.reason})" for fault in corpus.faults if fault.bad),
+    )
+    settings = {
+        "confidence": first.evaluation.confidence,
+        "resamples": first.evaluation.resamples,
+        "seed": first.seed,
+    }
+    made_from = out / "made_from.json"
+    inputs = {"report": VERSIONS["report"], **settings, **provenance.to_dict()}
+    # By way of JSON, in which tuples are lists.
+    if made_from.exists() and digest(read_json(made_from)) == digest(inputs):
+        return show(out, provenance)
+    recordings = {utterance.id: corpus.audio(utterance) for utterance in corpus.utterances}
+    shown = build(out, evaluations, recordings, provenance, **settings)
+    write_json(made_from, inputs)
+    return shown

@@ -1,0 +1,104 @@
+"""From evaluations on disk to a report folder: ``table.json``, ``table.md``, figures, ``index.html``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from prosody_tts.errors import UserError
+from prosody_tts.evaluation.results import read_results
+from prosody_tts.evaluation.summary import Row, summarise
+from prosody_tts.files import read_json, write_json, write_text
+from prosody_tts.report import figures
+from prosody_tts.report.page import Spoken, choose, write_page
+from prosody_tts.report.papers import ORACLES
+from prosody_tts.report.provenance import Provenance
+from prosody_tts.report.table import Table, markdown, terminal
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+_AUDIO = (".wav", ".flac", ".ogg")
+
+
+def build(
+    folder: Path,
+    systems: Mapping[str, Path],
+    recordings: Mapping[str, Path] | Path | None,
+    provenance: Provenance,
+    *,
+    lower: str = "baseline",
+    oracles: Mapping[str, str] = ORACLES,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+    examples: int = 8,
+) -> Group:
+    """Write a report and return the table for the terminal.
+
+    Every file is written atomically, the page last; the same inputs give the same bytes.
+
+    Args:
+        folder: of the report.
+        systems: name -> folder of its evaluation (``utterances.jsonl``, ``audio/``), in the order of the table;
+            ``copy_synthesis`` may be among them.
+        recordings: utterance id -> recording, or a folder of ``<utterance id>.wav``, or None for no such player.
+        provenance: printed under every table.
+        lower: the lower bound of gaps.
+        oracles: start of a system's name -> its oracle.
+        confidence: coverage of intervals.
+        resamples: bootstrap resamples.
+        seed: of the resamples.
+        examples: sentences to listen to on the page.
+
+    Returns:
+        A rich renderable.
+
+    Raises:
+        UserError: an evaluation is missing, broken, or of other utterances than the others; audio is missing.
+    """
+    spoken = {name: Spoken(path, tuple(read_results(path))) for name, path in systems.items()}
+    results = {name: item.results for name, item in spoken.items()}
+    rows = summarise(results, lower, confidence, resamples, seed, oracles)
+    table = Table.of(rows)
+    first = results[table.systems[0]]
+    chosen = choose(first, examples)
+    heard = _recordings(recordings, chosen)
+
+    style = figures.styles(table.systems)
+    shown = figures.default_shown(table, lower)
+    by_id = {name: {result.id: result for result in found} for name, found in results.items()}
+    figures.write_png(figures.dots(table, style), folder / "metrics.png")
+    gaps = figures.gaps(table, style)
+    if gaps is not None:
+        figures.write_png(gaps, folder / "gaps.png")
+    drawn = {name: found[chosen[0]] for name, found in by_id.items() if found[chosen[0]].contour is not None}
+    if drawn:
+        figures.write_png(figures.contours(drawn, style, shown), folder / "contour.png")
+
+    write_json(folder / "table.json", [row.to_dict() for row in rows])
+    write_json(folder / "provenance.json", provenance.to_dict())
+    write_text(folder / "table.md", markdown(table, provenance))
+    write_page(folder / "index.html", table, spoken, heard, provenance, lower, confidence, resamples, examples)
+    return terminal(table, provenance)
+
+
+def show(folder: Path, provenance: Provenance) -> Group:
+    """The table of a report that ``build`` wrote, without making it again."""
+    rows = [Row.from_dict(row) for row in read_json(folder / "table.json")]
+    return terminal(Table.of(rows), provenance)
+
+
+def _recordings(recordings: Mapping[str, Path] | Path | None, wanted: list[str]) -> dict[str, Path]:
+    if recordings is None:
+        return {}
+    if not isinstance(recordings, Path):
+        return {name: Path(recordings[name]) for name in wanted if name in recordings}
+    found = {}
+    for name in wanted:
+        paths = [recordings / f"{name}{suffix}" for suffix in _AUDIO if (recordings / f"{name}{suffix}").is_file()]
+        if not paths:
+            raise UserError(f"there is no recording {recordings / name}.wav; build the corpus again")
+        found[name] = paths[0]
+    return found

@@ -1,0 +1,296 @@
+"""The report as one HTML file: table, figures, voices, and what every figure means. It asks the network for nothing."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from prosody_tts.errors import UserError
+from prosody_tts.evaluation.results import UtteranceResult, by_renditions
+from prosody_tts.evaluation.summary import COLUMNS, COPY_SYNTHESIS, Row
+from prosody_tts.files import write_text
+from prosody_tts.report import figures
+from prosody_tts.report.figures import RECORDING, Style
+from prosody_tts.report.papers import ORACLES
+from prosody_tts.report.provenance import Provenance
+from prosody_tts.report.table import (
+    HEADINGS,
+    SYSTEMS,
+    Table,
+    interval,
+    number,
+    p_value,
+    paper,
+    percent,
+    share,
+    star,
+)
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """One system's evaluation: its results, and the folder their ``audio`` is relative to."""
+
+    folder: Path
+    results: tuple[UtteranceResult, ...]
+
+
+def write_page(
+    path: Path,
+    table: Table,
+    systems: Mapping[str, Spoken],
+    recordings: Mapping[str, Path],
+    provenance: Provenance,
+    lower: str = "baseline",
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    examples: int = 8,
+) -> None:
+    """Write the page, atomically.
+
+    Args:
+        path: of the HTML file.
+        table: of the same systems.
+        systems: name -> evaluation, in the order of the page.
+        recordings: utterance id -> recording; utterances without one get no player for it.
+        provenance: for the end of the page.
+        lower: the lower bound of gaps.
+        confidence: coverage of the intervals in ``table``.
+        resamples: behind them.
+        examples: sentences to listen to, one rendition of each.
+
+    Raises:
+        UserError: a file of audio is missing or no audio.
+    """
+    style = figures.styles(table.systems)
+    shown = figures.default_shown(table, lower)
+    gaps = figures.gaps(table, style)
+    upper = "the vocoded recordings" if COPY_SYNTHESIS in systems else "the recordings"
+    every = [_every(row) for row in table.rows]
+    page = _template().render(
+        title=f"Prosody on {provenance.corpus}",
+        findings=findings(table, lower, upper),
+        facts=_facts(table, systems, provenance),
+        lower=lower,
+        upper=upper,
+        first=table.systems[0],
+        sentences=len(by_renditions(next(iter(systems.values())).results)),
+        confidence=f"{100 * confidence:g}",
+        resamples=resamples,
+        primary=HEADINGS.get(table.primary, table.primary),
+        heads=[_head(metric) for metric in table.main],
+        lines=[_line(table, system) for system in table.systems],
+        to_oracle=any(row.gap_to_oracle is not None for row in table.rows if row.metric == table.primary),
+        dots=_safe(figures.svg(figures.dots(table, style), "dots", "Main metrics by system", style=style)),
+        gaps=_safe(figures.svg(gaps, "gaps", "Share of the gap closed by system", style=style)) if gaps else None,
+        sources=list(dict.fromkeys(row.paper_source for row in table.rows if row.paper_source)),
+        effects=_effects(table),
+        examples=_examples(systems, recordings, style, shown, examples),
+        columns=[COLUMNS[name] for name in table.metrics()],
+        every=every,
+        provenance=_provenance(provenance),
+        notes=provenance.notes,
+        hues=figures.HUES,
+    )
+    write_text(path, page)
+
+
+def findings(table: Table, lower: str, upper: str) -> list[str]:
+    """One sentence on the best system that does not hear the recording, from the rows alone."""
+    best = table.best(table.primary)
+    row = None if best is None else table.cell(best, table.primary)
+    if row is None or row.gap_closed is None or row.system == lower:
+        return []
+    text = (
+        f"{row.system} does best of those that do not hear the recording: on {COLUMNS[row.metric].label} it closes "
+        f"{percent(row.gap_closed, row.gap_low, row.gap_high)} of the gap between {lower} and {upper}"
+    )
+    if row.gap_to_oracle is not None:
+        text += f", and {percent(row.gap_to_oracle)} of the gap to its own oracle"
+    return [text + (f". In the paper, listeners gave it {paper(row)}." if row.paper is not None else ".")]
+
+
+def choose(results: Sequence[UtteranceResult], count: int) -> list[str]:
+    """Ids of ``count`` utterances, evenly spaced over sentences in the order of their names, the first of each."""
+    groups = list(by_renditions(results).values())
+    places = np.unique(np.linspace(0, len(groups) - 1, min(count, len(groups))).round().astype(int))
+    return [groups[place][0].id for place in places]
+
+
+def audio_data(path: Path) -> str:
+    """A recording as a ``data:`` address: FLAC, 16 bit, half the size of the WAV.
+
+    Raises:
+        UserError: the file is missing or no audio.
+    """
+    import soundfile
+
+    try:
+        wave, rate = soundfile.read(path, dtype="float32", always_2d=False)
+    except (OSError, RuntimeError) as error:
+        raise UserError(f"cannot read the audio {path} ({error}); evaluate the system again") from None
+    stream = io.BytesIO()
+    soundfile.write(stream, np.clip(wave, -1.0, 1.0), rate, format="FLAC", subtype="PCM_16")
+    return "data:audio/flac;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
+
+
+def _template() -> Any:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, undefined=StrictUndefined
+    )
+    return environment.get_template("page.html")
+
+
+def _safe(text: str) -> Any:
+    """Mark our own SVG as HTML; matplotlib escaped the texts in it."""
+    from markupsafe import Markup
+
+    return Markup(text)
+
+
+def _facts(table: Table, systems: Mapping[str, Spoken], provenance: Provenance) -> list[tuple[str, Any]]:
+    results = next(iter(systems.values())).results
+    facts = [
+        ("corpus", provenance.corpus),
+        ("split", provenance.split),
+        ("sentences", len(by_renditions(results))),
+        ("utterances", len(results)),
+        ("systems", len(table.systems)),
+        ("seed", provenance.seed),
+    ]
+    return facts + ([("size", provenance.size)] if provenance.size else [])
+
+
+def _head(metric: str) -> dict[str, str]:
+    column = COLUMNS[metric]
+    lower = column.better == "lower"
+    return {
+        "label": HEADINGS.get(metric, column.label),
+        "unit": column.unit,
+        "arrow": "↓" if lower else "↑",
+        "better": f"{column.better} is better",
+    }
+
+
+def _bound(system: str) -> bool:
+    return system == COPY_SYNTHESIS or system in ORACLES.values()
+
+
+def _line(table: Table, system: str) -> dict[str, Any]:
+    cells = []
+    for metric in table.main:
+        row = table.cell(system, metric)
+        best = table.best(metric) == system
+        cells.append(row and {"value": number(row.value), "range": interval(row), "star": star(row), "best": best})
+    main = table.cell(system, table.primary)
+    nothing = _share_cell(None, None, None)
+    return {
+        "system": system,
+        "what": SYSTEMS.get(system, ""),
+        "bound": _bound(system),
+        "cells": cells,
+        "gap": _share_cell(main.gap_closed, main.gap_low, main.gap_high) if main else nothing,
+        "oracle": _share_cell(main.gap_to_oracle, main.gap_to_oracle_low, main.gap_to_oracle_high) if main else nothing,
+        "paper": paper(main) if main else "—",
+    }
+
+
+def _share_cell(value: float | None, low: float | None, high: float | None) -> dict[str, str]:
+    if value is None:
+        return {"value": "", "range": "", "width": "0"}
+    ends = "" if low is None or high is None else f"[{percent(low)[:-2]}, {percent(high)[:-2]}]"
+    return {"value": percent(value), "range": ends, "width": f"{min(max(value / 100, 0), 1):.3f}"}
+
+
+def _effects(table: Table) -> dict[str, Any] | None:
+    metrics = [name for name in table.effects() if not name.endswith("_readout")]
+    if not metrics:
+        return None
+    lines = []
+    for system in table.systems:
+        cells = []
+        for metric in metrics:
+            row = table.cell(system, metric)
+            cells.append(
+                row and {"value": share(row), "range": interval(row), "width": f"{min(max(row.value, 0), 1):.3f}"}
+            )
+        lines.append({"system": system, "bound": _bound(system), "cells": cells})
+    return {"heads": [COLUMNS[name].label for name in metrics], "lines": lines}
+
+
+def _examples(
+    systems: Mapping[str, Spoken],
+    recordings: Mapping[str, Path],
+    style: Mapping[str, Style],
+    shown: Sequence[str],
+    count: int,
+) -> list[dict[str, Any]]:
+    first = next(iter(systems.values())).results
+    by_id = {name: {result.id: result for result in spoken.results} for name, spoken in systems.items()}
+    examples = []
+    hidden = [item.index for name, item in style.items() if name != RECORDING and name not in shown]
+    for place, utterance in enumerate(choose(first, count)):
+        results = {name: found[utterance] for name, found in by_id.items()}
+        result = next(iter(results.values()))
+        drawn = {name: item for name, item in results.items() if item.contour is not None}
+        contour = None
+        if drawn:
+            figure = figures.contours(drawn, style, legend=False)
+            label = f"F0 over the words of: {result.text}"
+            contour = _safe(figures.svg(figure, f"f{place}", label, hidden, style))
+        voices = []
+        if utterance in recordings:
+            voices.append(_voice(RECORDING, recordings[utterance], style, True, bool(drawn)))
+        for name, item in results.items():
+            path = systems[name].folder / item.audio
+            voices.append(_voice(name, path, style, name in shown, name in drawn))
+        examples.append({"text": result.text, "id": utterance, "voices": voices, "contour": contour})
+    return examples
+
+
+def _voice(name: str, path: Path, style: Mapping[str, Style], shown: bool, drawn: bool) -> dict[str, Any]:
+    return {
+        "name": name,
+        "what": SYSTEMS.get(name, ""),
+        "audio": audio_data(path),
+        "series": f"s{style[name].index}",
+        "shown": shown,
+        "swatch": _safe(figures.swatch(style[name])) if drawn else None,
+    }
+
+
+def _every(row: Row) -> list[str]:
+    return [
+        row.system,
+        row.metric,
+        number(row.value),
+        interval(row) or "—",
+        row.unit or "—",
+        str(row.n),
+        percent(row.gap_closed, row.gap_low, row.gap_high),
+        percent(row.gap_to_oracle, row.gap_to_oracle_low, row.gap_to_oracle_high),
+        p_value(row.p),
+    ]
+
+
+def _provenance(provenance: Provenance) -> list[tuple[str, Any]]:
+    lines: list[tuple[str, Any]] = [
+        ("Corpus", provenance.corpus),
+        ("Split", provenance.split),
+        ("Seed", provenance.seed),
+        ("Size", provenance.size),
+        ("Vocoder", provenance.vocoder),
+        ("Code", provenance.tree()),
+        ("Command", provenance.command),
+        ("Evaluations", ", ".join(f"{name} {value}" for name, value in provenance.identities.items())),
+        ("Versions", ", ".join(f"{name} {value}" for name, value in provenance.versions.items())),
+    ]
+    return [(name, value) for name, value in lines if value != ""]

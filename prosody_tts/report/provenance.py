@@ -1,0 +1,55 @@
+"""Where a report's figures come from."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What a reader needs to make the same table again.
+
+    Attributes:
+        corpus: name.
+        split: ``dev`` or ``test``.
+        seed: of training and data.
+        vocoder: of synthesised audio and of ``copy_synthesis``.
+        commit: git commit of the code, or None outside a repository.
+        clean: whether the working tree had no changes, or None outside a repository.
+        size: preset of widths and schedules.
+        command: what makes the report again.
+        identities: system -> identity of its evaluation.
+        versions: library -> version.
+        notes: further remarks, such as utterances left out, one sentence each.
+    """
+
+    corpus: str
+    split: str
+    seed: int
+    vocoder: str
+    commit: str | None = None
+    clean: bool | None = None
+    size: str = ""
+    command: str = ""
+    identities: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return asdict(self)
+
+    def tree(self) -> str:
+        """The commit in words."""
+        if self.commit is None:
+            return "no git commit"
+        state = {True: "clean tree", False: "tree with uncommitted changes", None: "state of the tree unknown"}
+        return f"commit {self.commit[:12]}, {state[self.clean]}"
+
+    def line(self) -> str:
+        """One line for a footer."""
+        size = f", size {self.size}" if self.size else ""
+        return (
+            f"corpus {self.corpus}, split {self.split}, seed {self.seed}{size}, vocoder {self.vocoder}; {self.tree()}"
+        )

@@ -1,0 +1,262 @@
+"""Rows as a table: for the terminal, for Markdown, for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from prosody_tts.evaluation.summary import COLUMNS, COPY_SYNTHESIS, Row
+from prosody_tts.report.papers import ORACLES
+from prosody_tts.report.provenance import Provenance
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+#: Metrics of the short table, most important first; those that no system has are left out.
+MAIN = (
+    "log_f0_rmse_mean",
+    "log_f0_rmse_mean_readout",
+    "log_f0_rmse",
+    "log_f0_correlation",
+    "duration_rmse",
+    "energy_rmse",
+    "mcd",
+)
+#: Read-out counterpart of a metric measured on audio.
+READOUT = {name: f"{name}_readout" for name in COLUMNS if f"{name}_readout" in COLUMNS}
+#: Short headings for narrow tables.
+HEADINGS = {
+    "log_f0_rmse_mean": "F0 to mean",
+    "log_f0_rmse_mean_readout": "F0 to mean, read-out",
+    "log_f0_rmse": "F0",
+    "log_f0_correlation": "F0 r",
+    "duration_rmse": "Duration",
+    "energy_rmse": "Energy",
+    "mcd": "MCD",
+}
+
+#: What a system is, for readers who do not know its name.
+SYSTEMS = {
+    "recording": "the speaker",
+    COPY_SYNTHESIS: "the recording through the vocoder",
+    "baseline": "no prosody vectors",
+    "kathaka_bert": "utterance vectors from BERT",
+    "kathaka_graph": "utterance vectors from the parse graph",
+    "kathaka": "utterance vectors from BERT and the parse graph",
+    "kathaka_oracle": "utterance vectors from the recording",
+    "camp_syntax": "word vectors from syntax tags",
+    "camp_phones": "word vectors from phones alone",
+    "camp_bert": "word vectors from BERT",
+    "camp": "word vectors from BERT and syntax tags",
+    "camp_oracle": "word vectors from the recording",
+    "s2s": "attention instead of durations",
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows by system and metric.
+
+    Attributes:
+        rows: as ``summarise`` gives them.
+        systems: names in the order of the rows.
+        main: metrics of the short table.
+        primary: the metric whose gap stands beside the papers'.
+    """
+
+    rows: tuple[Row, ...]
+    systems: tuple[str, ...]
+    main: tuple[str, ...]
+    primary: str
+
+    @staticmethod
+    def of(rows: Sequence[Row]) -> Table:
+        """Arrange rows; the primary metric is the first of ``MAIN`` that is there."""
+        have = {row.metric for row in rows}
+        main = [name for name in MAIN if name in have]
+        if "log_f0_rmse_mean" in main:
+            # Against renditions at random the same error says less; the long table keeps it.
+            main = [name for name in main if name != "log_f0_rmse"]
+        return Table(tuple(rows), tuple(dict.fromkeys(row.system for row in rows)), tuple(main), main[0])
+
+    def cell(self, system: str, metric: str) -> Row | None:
+        """The row of a system and metric."""
+        return self._cells.get((system, metric))
+
+    @cached_property
+    def _cells(self) -> dict[tuple[str, str], Row]:
+        return {(row.system, row.metric): row for row in self.rows}
+
+    def metrics(self) -> list[str]:
+        """All metrics there are, in the order of ``COLUMNS``."""
+        have = {row.metric for row in self.rows}
+        return [name for name in COLUMNS if name in have]
+
+    def effects(self) -> list[str]:
+        """Metrics that are shares of planted effects."""
+        return [name for name in self.metrics() if name.startswith("effect_")]
+
+    def best(self, metric: str) -> str | None:
+        """The system best on a metric among those that do not hear the recording; None with fewer than two."""
+        bounds = {COPY_SYNTHESIS, *ORACLES.values()}
+        rows = [row for row in self.rows if row.metric == metric and row.system not in bounds]
+        if len(rows) < 2:
+            return None
+        sign = 1 if rows[0].better == "higher" else -1
+        return max(rows, key=lambda row: sign * row.value).system
+
+
+def number(value: float | None) -> str:
+    """A value with about three figures; a dash for None."""
+    if value is None:
+        return "—"
+    size = abs(value)
+    text = f"{value:.{0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 else 3}f}"
+    return text.lstrip("-") if float(text) == 0 else text
+
+
+def interval(row: Row) -> str:
+    """``[low, high]`` of a row, or nothing."""
+    return "" if row.low is None else f"[{number(row.low)}, {number(row.high)}]"
+
+
+def plus_minus(row: Row) -> str:
+    """Value with half the width of its interval: ``0.136 ± 0.006``."""
+    if row.low is None or row.high is None:
+        return number(row.value)
+    text = number(row.value)
+    places = len(text.partition(".")[2])
+    return f"{text} ±\u00a0{(row.high - row.low) / 2:.{places}f}"
+
+
+def percent(value: float | None, low: float | None = None, high: float | None = None) -> str:
+    """A share of a gap in whole per cent with its interval: ``24 % [18, 31]``."""
+    if value is None:
+        return "—"
+    ends = "" if low is None or high is None else f" [{_whole(low)},\u00a0{_whole(high)}]"
+    return f"{_whole(value)}\u00a0%{ends}"
+
+
+def _whole(value: float) -> str:
+    return f"{round(value):d}"
+
+
+def paper(row: Row) -> str:
+    """The paper's share of the gap: ``26 ± 7 %``."""
+    if row.paper is None:
+        return "—"
+    return f"{row.paper:g}" + ("" if row.paper_half is None else f"\u00a0±\u00a0{row.paper_half:g}") + "\u00a0%"
+
+
+def share(row: Row | None) -> str:
+    """The share of an effect, to a hundredth."""
+    return "—" if row is None else f"{row.value:.2f}".replace("-0.00", "0.00")
+
+
+def heading(metric: str) -> str:
+    """Short heading with unit and an arrow towards better."""
+    column = COLUMNS[metric]
+    unit = f" ({column.unit})" if column.unit else ""
+    return f"{HEADINGS.get(metric, column.label)}{unit} {'↓' if column.better == 'lower' else '↑'}"
+
+
+def star(row: Row) -> str:
+    """Mark of a value that differs from the lower bound's (p < .05)."""
+    return "*" if row.p is not None and row.p < 0.05 else ""
+
+
+def _line(table: Table, system: str) -> list[str]:
+    cells = [table.cell(system, metric) for metric in table.main]
+    main = table.cell(system, table.primary)
+    gap = "—" if main is None else percent(main.gap_closed, main.gap_low, main.gap_high)
+    oracle = "—" if main is None else percent(main.gap_to_oracle, main.gap_to_oracle_low, main.gap_to_oracle_high)
+    values = ["—" if row is None else plus_minus(row) + star(row) for row in cells]
+    return [system, *values, gap, oracle, "—" if main is None else paper(main)]
+
+
+def _headings(table: Table) -> list[str]:
+    return ["system", *map(heading, table.main), "gap closed", "towards oracle", "paper's gap"]
+
+
+def notes(table: Table, provenance: Provenance) -> list[str]:
+    """Footer: how to read the columns, and where the figures come from."""
+    n = max(row.n for row in table.rows)
+    lines = [
+        f"Value ± half its bootstrap interval over {n} sentences; * differs from the lower bound (Wilcoxon "
+        "signed-rank, Holm, p < .05). Gap closed: of the way from the lower bound to the upper (vocoded recordings, "
+        f"else the recordings), on {HEADINGS.get(table.primary, table.primary)}; the papers' is by listeners.",
+        *(f"{heading(metric)}: {COLUMNS[metric].definition}" for metric in table.main),
+        *provenance.notes,
+        provenance.line(),
+    ]
+    return lines
+
+
+def terminal(table: Table, provenance: Provenance) -> Group:
+    """A rich renderable: the short table, the planted effects where there are some, and the footer."""
+    from rich import box
+    from rich.console import Group
+    from rich.table import Table as Grid
+    from rich.text import Text
+
+    grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for index, title in enumerate(_headings(table)):
+        grid.add_column(Text(title), justify="left" if index == 0 else "right", no_wrap=index == 0)
+    for system in table.systems:
+        grid.add_row(*map(Text, _line(table, system)))
+    parts: list[Grid | Text] = [grid]
+    effects = [name for name in table.effects() if not name.endswith("_readout")]
+    if effects:
+        shares = Grid(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", title="share of planted effects heard")
+        shares.title_justify, shares.title_style = "left", "italic"
+        shares.add_column("system", no_wrap=True)
+        for metric in effects:
+            shares.add_column(Text(COLUMNS[metric].label), justify="right")
+        for system in table.systems:
+            cells = [table.cell(system, metric) for metric in effects]
+            shares.add_row(Text(system), *(Text(share(row)) for row in cells))
+        parts.append(shares)
+    return Group(*parts, *(Text(line, style="dim") for line in notes(table, provenance)))
+
+
+def markdown(table: Table, provenance: Provenance) -> str:
+    """The short table, the long one and the footer as Markdown."""
+    lines = _markdown_grid(_headings(table), [_line(table, system) for system in table.systems])
+    lines += ["", *(f"- {_escape(note)}" for note in notes(table, provenance)), "", "## Every metric", ""]
+    titles = ["system", "metric", "value", "interval", "unit", "n", "gap closed", "towards oracle", "p", "paper's gap"]
+    body = [
+        [
+            row.system,
+            row.metric,
+            number(row.value),
+            interval(row) or "—",
+            row.unit or "—",
+            str(row.n),
+            percent(row.gap_closed, row.gap_low, row.gap_high),
+            percent(row.gap_to_oracle, row.gap_to_oracle_low, row.gap_to_oracle_high),
+            p_value(row.p),
+            paper(row),
+        ]
+        for row in table.rows
+    ]
+    sources = dict.fromkeys(row.paper_source for row in table.rows if row.paper_source)
+    lines += [*_markdown_grid(titles, body), "", *(f"- {_escape(source)}" for source in sources)]
+    return "\n".join(lines) + "\n"
+
+
+def p_value(p: float | None) -> str:
+    """A p-value as papers print it."""
+    if p is None:
+        return "—"
+    return "< .001" if p < 0.001 else f"{p:.3f}"
+
+
+def _escape(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _markdown_grid(titles: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
+    rows = [titles, ["---"] + ["---:"] * (len(titles) - 1), *body]
+    return ["| " + " | ".join(_escape(cell) for cell in row) + " |" for row in rows]

@@ -1,0 +1,289 @@
+"""What each kind of stage does; loaded only when there is work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from data_modules.acoustic import AcousticData
+from data_modules.audio import analyse, read_audio
+from data_modules.collate import acoustic_batch
+from data_modules.corpora import CORPORA
+from data_modules.corpora.contract import Fault, Progress, Utterance
+from data_modules.sampler import SamplerData, VectorStore
+from data_modules.store import CorpusStore, FeatureStore, inventory_of, write_lines, write_packed
+from data_modules.text.analysis import TextAnalyser
+from data_modules.text.sentence import Sentence
+from data_modules.tokens import exact_durations
+from prosody_tts.config import Experiment
+from prosody_tts.errors import UserError
+from prosody_tts.files import digest, write_json
+from prosody_tts.pipeline import Stage
+from prosody_tts.stages.acoustic import AcousticStage, active_dimensions
+from prosody_tts.stages.fit import fit
+from prosody_tts.stages.sampler import SamplerStage
+from prosody_tts.systems import Sizes, build_acoustic, build_sampler
+from prosody_tts.tracking import lightning_loggers
+
+Runner = Callable[[Stage, Path, Progress], dict[str, Any]]
+
+
+def run_corpus(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]:
+    """Build the corpus: utterances, and the faults of those left out."""
+    corpus = CORPORA[stage.experiment.corpus]().build(stage.experiment, folder, progress)
+    CorpusStore.write(folder, corpus.utterances, corpus.faults)
+    counts = {split: sum(u.split == split for u in corpus.utterances) for split in ("train", "dev", "test")}
+    for split, count in counts.items():
+        if count == 0:
+            raise UserError(
+                f"corpus={corpus.name} has no utterance for the {split} split out of {len(corpus.utterances)}; "
+                "give more recordings or larger data.dev_share and data.test_share"
+            )
+    return {**counts, "faults": len(corpus.faults)}
+
+
+def run_text(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]:
+    """Analyse every text once; write sentences and BERT states."""
+    experiment = stage.experiment
+    corpus = CorpusStore(stage.input("corpus"))
+    analyser = TextAnalyser(experiment)
+    rows: dict[str, int] = {}
+    unique: dict[str, tuple[int, Utterance]] = {}
+    for utterance in corpus.utterances:
+        key = digest([utterance.text, _given_phones(utterance), utterance.tree])
+        row, _ = unique.setdefault(key, (len(unique), utterance))
+        rows[utterance.id] = row
+    sentences, faults = _analyse(analyser, [u for _, u in unique.values()], progress)
+    refused = {row for row, sentence in enumerate(sentences) if sentence is None}
+    kept = {row: place for place, row in enumerate(row for row in range(len(sentences)) if row not in refused)}
+    sound = [sentence for sentence in sentences if sentence is not None]
+    _allow(faults, len(corpus.utterances), experiment, folder)
+    progress(0, 0, "BERT states")
+    states = analyser.states(sound)
+    passes = int(np.ceil(np.percentile([s.graph.diameter for s in sound], 75)))
+    write_lines(folder / "sentences.jsonl", (sentence.to_dict() for sentence in sound))
+    write_packed(folder, "bert", states)
+    index = {
+        "inventory": list(inventory_of(sound, analyser.inventory())),
+        "passes": passes,
+        "bert": int(states[0].shape[1]),
+        "utterances": {name: kept[row] for name, row in rows.items() if row in kept},
+    }
+    write_json(folder / "index.json", index)
+    return {"sentences": len(sound), "faults": len(faults), "graph_passes": passes, "phones": len(index["inventory"])}
+
+
+def _given_phones(utterance: Utterance) -> list[list[str]] | None:
+    """Phones of each word where the corpus has an exact alignment."""
+    if utterance.phones is None:
+        return None
+    words: list[list[str]] = [[] for _ in range(1 + max(phone.word for phone in utterance.phones))]
+    for phone in utterance.phones:
+        if phone.word >= 0:
+            words[phone.word].append(phone.label)
+    return words
+
+
+def _analyse(
+    analyser: TextAnalyser, utterances: list[Utterance], progress: Progress
+) -> tuple[list[Sentence | None], list[Fault]]:
+    """Analyse texts; one that cannot be gives none and a fault."""
+    sentences: list[Sentence | None] = []
+    faults: list[Fault] = []
+    for start in range(0, len(utterances), 128):
+        batch = utterances[start : start + 128]
+        results = analyser.analyse_each(
+            [u.text for u in batch], [_given_phones(u) for u in batch], [u.tree for u in batch]
+        )
+        for utterance, result in zip(batch, results, strict=True):
+            sentences.append(None if isinstance(result, UserError) else result)
+            if isinstance(result, UserError):
+                faults.append(Fault(utterance.id, str(result)))
+        progress(start + len(batch), len(utterances), "parsing and pronouncing")
+    return sentences, faults
+
+
+def _allow(faults: list[Fault], total: int, experiment: Experiment, folder: Path) -> None:
+    """Write the faults; raise where they are more than the allowed share."""
+    write_json(folder / "faults.json", [asdict(fault) for fault in faults])
+    if len(faults) > experiment.data.allowed_bad * total:
+        raise UserError(
+            f"{len(faults)} of {total} utterances are unusable, more than data.allowed_bad="
+            f"{experiment.data.allowed_bad}; the first is {faults[0].item}: {faults[0].reason} "
+            f"(all are listed in {folder / 'faults.json'})"
+        )
+
+
+def run_audio(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]:
+    """Measure mel, F0 and energy of every recording."""
+    settings = stage.experiment.audio
+    corpus = CorpusStore(stage.input("corpus"))
+    analyses = []
+    for done, utterance in enumerate(corpus.utterances, start=1):
+        analyses.append(analyse(read_audio(corpus.audio(utterance), settings.sample_rate), settings))
+        progress(done, len(corpus.utterances), "mel, F0, energy")
+    write_packed(folder, "mel", [a.mel for a in analyses])
+    write_packed(folder, "f0", [a.f0 for a in analyses])
+    write_packed(folder, "energy", [a.energy for a in analyses])
+    write_json(folder / "index.json", {"utterances": [u.id for u in corpus.utterances]})
+    hours = sum(len(a.mel) for a in analyses) * settings.hop / settings.sample_rate / 3600
+    voiced = float(np.mean(np.concatenate([a.f0 for a in analyses]) > 0))
+    return {"hours": round(hours, 4), "voiced_share": round(voiced, 4)}
+
+
+def store_of(stage: Stage) -> FeatureStore:
+    """The features a stage reads."""
+    durations = stage.input("alignment") / "durations.json" if "alignment" in stage.inputs else None
+    return FeatureStore(stage.input("corpus"), stage.input("text"), stage.input("audio"), durations)
+
+
+def run_aligner(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]:
+    """Train the aligner on the whole corpus but the test split."""
+    from prosody_tts.nn.aligner import Aligner
+    from prosody_tts.stages.aligner import AlignerStage
+
+    experiment, settings = stage.experiment, stage.experiment.aligner
+    store = store_of(stage)
+    spec = store.specification()
+    torch.manual_seed(experiment.seed)
+    module = AlignerStage(Aligner(len(spec.inventory), len(spec.mel_mean), settings.width), settings.optim, spec)
+    data = AcousticData(store, spec, settings.optim.batch, experiment.seed)
+    loggers = lightning_loggers(experiment, folder, "aligner")
+    return fit(module, data, settings.optim, experiment.run, experiment.seed, folder, loggers, progress)
+
+
+def run_alignment(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]:
+    """Write the frames of every phone: from exact times, or from an aligner."""
+    store = store_of_unaligned(stage)
+    total = len(store.ids("train", "dev", "test"))
+    if stage.experiment.corpus == "testbed":
+        durations, faults = _exact(stage, store), []
+    else:
+        durations, faults = _learned(stage, store, progress)
+    _allow(faults, total, stage.experiment, folder)
+    write_json(folder / "durations.json", durations)
+    lengths = [d for row in durations.values() for d in row]
+    return {"aligned": len(durations), "share": len(durations) / max(total, 1), "mean_frames": float(np.mean(lengths))}
+
+
+def store_of_unaligned(stage: Stage) -> FeatureStore:
+    """The features before alignment."""
+    return FeatureStore(stage.input("corpus"), stage.input("text"), stage.input("audio"), None)
+
+
+def _exact(stage: Stage, store: FeatureStore) -> dict[str, list[int]]:
+    hop = stage.experiment.audio.hop / stage.experiment.audio.sample_rate
+    durations = {}
+    for utterance in store.corpus.utterances:
+        if utterance.id not in store.text.rows:
+            continue
+        assert utterance.phones is not None
+        frames = len(store.audio.mel[store.audio.rows[utterance.id]])
+        durations[utterance.id] = exact_durations(store.text.sentence(utterance.id), utterance.phones, frames, hop)
+    return durations
+
+
+def _learned(stage: Stage, store: FeatureStore, progress: Progress) -> tuple[dict[str, list[int]], list[Fault]]:
+    """Align every utterance; one with fewer frames than phones cannot be."""
+    from prosody_tts.stages.aligner import load_aligner
+
+    experiment = stage.experiment
+    given = Path(experiment.aligned_by) if experiment.aligned_by is not None else stage.input("aligner")
+    module = load_aligner(given)
+    data = AcousticData(store, module.specification, experiment.aligner.optim.batch, experiment.seed)
+    durations: dict[str, list[int]] = {}
+    faults = []
+    names = store.ids("train", "dev", "test")
+    for done, item in enumerate(data.items(names), start=1):
+        try:
+            found = module.align(acoustic_batch([item]))
+            durations[item.text.id] = found[0, : len(item.text.phones)].tolist()
+        except ValueError as error:
+            faults.append(Fault(item.text.id, f"cannot be aligned: {error}"))
+        progress(done, len(names), "aligning")
+    return durations, faults
+
+
+def sizes_of(store: FeatureStore, experiment: Experiment) -> Sizes:
+    """What the features say of the models' shapes."""
+    return Sizes(len(store.text.inventory), experiment.audio.mels, store.text.bert_size, store.text.passes)
+
+
+def run_acoustic(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]:
+    """Train stage one, then write the vectors of the whole corpus."""
+    experiment, settings = stage.experiment, stage.experiment.acoustic
+    store = store_of(stage)
+    spec = store.specification()
+    torch.manual_seed(experiment.seed)
+    module = AcousticStage(build_acoustic(experiment, sizes_of(store, experiment)), settings, spec)
+    data = AcousticData(store, spec, settings.optim.batch, experiment.seed)
+    loggers = lightning_loggers(experiment, folder, "acoustic")
+    metrics = fit(module, data, settings.optim, experiment.run, experiment.seed, folder, loggers, progress)
+    if settings.reference != "none":
+        metrics |= _write_vectors(module, data, folder, progress)
+    metrics["parameters"] = sum(p.numel() for p in module.parameters())
+    return metrics
+
+
+def _write_vectors(module: AcousticStage, data: AcousticData, folder: Path, progress: Progress) -> dict[str, float]:
+    module.eval().cpu()
+    ids = data.store.ids("train", "dev", "test")
+    means: dict[str, NDArray[np.float32]] = {}
+    scales: dict[str, NDArray[np.float32]] = {}
+    kl = []
+    for batch in data.loader(ids, shuffle=False):
+        posterior = module.posterior(batch)
+        assert posterior is not None
+        spread = torch.zeros_like(posterior.mean) if posterior.scale is None else posterior.scale
+        lengths = batch.text.unit_lengths(module.model.units).tolist()
+        divergence = posterior.kl()
+        for row, (name, length) in enumerate(zip(batch.text.ids, lengths, strict=True)):
+            means[name], scales[name] = posterior.mean[row, :length].numpy(), spread[row, :length].numpy()
+            kl.append(divergence[row, :length])
+        progress(len(means), len(ids), "writing vectors")
+    VectorStore.write(folder, ids, [means[name] for name in ids], [scales[name] for name in ids])
+    joined = torch.from_numpy(np.concatenate(list(means.values())))
+    return {"active_dimensions": active_dimensions(joined), "kl_nats": float(torch.cat(kl).mean())}
+
+
+def run_sampler(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]:
+    """Train stage two on the vectors of stage one."""
+    experiment, settings = stage.experiment, stage.experiment.sampler
+    store = store_of(stage)
+    spec = store.specification()
+    vectors = VectorStore(stage.input("acoustic"))
+    data = SamplerData(store, vectors, spec, settings.optim.batch, experiment.seed)
+    torch.manual_seed(experiment.seed)
+    model = build_sampler(experiment, sizes_of(store, experiment))
+    mean, scale = data.statistics()
+    model.mean.copy_(mean)
+    model.scale.copy_(scale)
+    module = SamplerStage(model, settings, spec, stage.inputs["acoustic"])
+    loggers = lightning_loggers(experiment, folder, "sampler")
+    metrics = fit(module, data, settings.optim, experiment.run, experiment.seed, folder, loggers, progress)
+    return {**metrics, "parameters": sum(p.numel() for p in module.parameters())}
+
+
+def run_evaluate(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]:
+    """Synthesise and measure the held-out sentences."""
+    from prosody_tts.evaluation.evaluate import evaluate
+
+    return evaluate(stage, store_of(stage), folder, progress)
+
+
+RUNNERS: dict[str, Runner] = {
+    "corpus": run_corpus,
+    "text": run_text,
+    "audio": run_audio,
+    "aligner": run_aligner,
+    "alignment": run_alignment,
+    "acoustic": run_acoustic,
+    "sampler": run_sampler,
+    "evaluate": run_evaluate,
+}

@@ -1,0 +1,68 @@
+"""The list of all settings: names, defaults, choices and help, read from ``config.py`` itself."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from prosody_tts import config
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting: its dotted name, its default as one writes it, its choices if it has them, and its help."""
+
+    name: str
+    default: str
+    choices: tuple[str, ...]
+    help: str
+
+
+def settings() -> list[Setting]:
+    """Every setting of an experiment, in the order of ``config.py``; defaults are those of no size and no corpus."""
+    return list(_walk(config.Experiment, config.Experiment(), _docstrings(), ""))
+
+
+def _walk(schema: type, values: Any, help_of: dict[tuple[str, str], str], prefix: str) -> Iterator[Setting]:
+    hints = get_type_hints(schema)
+    for item in dataclasses.fields(schema):
+        value, hint = getattr(values, item.name), hints[item.name]
+        if dataclasses.is_dataclass(hint):
+            assert isinstance(hint, type)
+            yield from _walk(hint, value, help_of, f"{prefix}{item.name}.")
+        else:
+            text = help_of[schema.__name__, item.name].replace("``", "")
+            yield Setting(f"{prefix}{item.name}", _written(value), _choices(hint), text)
+
+
+def _written(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, list):
+        return f"[{','.join(map(str, value))}]"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _choices(hint: Any) -> tuple[str, ...]:
+    if get_origin(hint) is list:
+        hint = get_args(hint)[0]
+    return get_args(hint) if get_origin(hint) is Literal else ()
+
+
+def _docstrings() -> dict[tuple[str, str], str]:
+    """Class and field -> the string that follows the field."""
+    tree = ast.parse(Path(config.__file__).read_text(encoding="utf-8"))
+    found: dict[tuple[str, str], str] = {}
+    for node in tree.body:
+        if not isinstance(node, ast.ClassDef):
+            continue
+        for field, after in zip(node.body, node.body[1:], strict=False):
+            if not (isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)):
+                continue
+            if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+                found[node.name, field.target.id] = " ".join(str(after.value.value).split())
+    return found

@@ -1,0 +1,100 @@
+"""LightningModule of stage one, the autoencoder: rebuild mels, learn prosody vectors on the way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from lightning import LightningModule
+from torch import Tensor
+
+from data_modules.batches import AcousticBatch
+from data_modules.store import Specification
+from prosody_tts.config import AcousticConfig
+from prosody_tts.nn.acoustic import AcousticModel, Rendered
+from prosody_tts.nn.reference import Posterior
+from prosody_tts.nn.units import length_mask
+from prosody_tts.stages.fit import adam
+
+
+class AcousticStage(LightningModule):
+    """Wires loss, annealing and optimiser to an ``AcousticModel``.
+
+    Loss: L1 of the normalised mel (CAMP, section 2.4), ``kl`` times the KL divergence to N(0, I) in nats per mel
+    channel and frame of a unit's mean length, annealed linearly, L1 of log durations, and L1 of the read-out of word
+    F0 and energy.
+    """
+
+    def __init__(self, model: AcousticModel, settings: AcousticConfig, specification: Specification) -> None:
+        super().__init__()
+        self.model = model
+        self.settings = settings
+        self.specification = specification
+
+    def losses(self, batch: AcousticBatch) -> dict[str, Tensor]:
+        """Every term, un-weighted."""
+        rendered, log_durations, posterior = self.model(batch)
+        text = batch.text
+        frames = length_mask(batch.frame_lengths, batch.mel.shape[1])
+        phones = length_mask(text.phone_lengths, text.phones.shape[1])
+        terms = {
+            "mel": (rendered.mel - batch.mel).abs()[frames].mean(),
+            "duration": (log_durations - batch.durations.float().log1p()).abs()[phones].mean(),
+            "readout": self._readout(rendered, batch),
+        }
+        if posterior is not None:
+            units = length_mask(text.unit_lengths(self.model.units), posterior.mean.shape[1])
+            terms["kl"] = posterior.kl()[units].mean()
+        return terms
+
+    @staticmethod
+    def _readout(rendered: Rendered, batch: AcousticBatch) -> Tensor:
+        present = batch.durations.new_zeros(batch.word_f0.shape).scatter_add(
+            1, batch.text.phone_to_word, batch.durations
+        )
+        f0 = (rendered.readout[:, :, 0] - batch.word_f0).abs() * batch.word_voiced
+        energy = (rendered.readout[:, :, 1] - batch.word_energy).abs() * (present > 0)
+        return f0.sum() / batch.word_voiced.sum().clamp(min=1) + energy.sum() / (present > 0).sum().clamp(min=1)
+
+    def weight_of_kl(self) -> float:
+        """The annealed weight: linear from 0 (CopyCat, arXiv 2004.14617)."""
+        warmup = self.settings.kl_warmup * self.trainer.estimated_stepping_batches
+        return self.settings.kl * min(1.0, self.global_step / max(1.0, warmup))
+
+    def training_step(self, batch: AcousticBatch, batch_idx: int) -> Tensor:
+        terms = self.losses(batch)
+        loss = (
+            terms["mel"]
+            + self.settings.duration_weight * terms["duration"]
+            + self.settings.readout_weight * terms["readout"]
+        )
+        if "kl" in terms:
+            loss = loss + self.weight_of_kl() * terms["kl"]
+        self._log("train", {"loss": loss, **terms}, batch)
+        return loss
+
+    def validation_step(self, batch: AcousticBatch, batch_idx: int) -> None:
+        self._log("dev", self.losses(batch), batch)
+
+    def _log(self, split: str, terms: dict[str, Tensor], batch: AcousticBatch) -> None:
+        values = {f"{split}/{name}": value.detach() for name, value in terms.items()}
+        self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(batch.text.ids))
+
+    @torch.inference_mode()
+    def posterior(self, batch: AcousticBatch) -> Posterior | None:
+        """Prosody vectors of recordings."""
+        return self.model.encode(batch)
+
+    def configure_optimizers(self) -> Any:
+        return adam(self, self.settings.optim)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["specification"] = self.specification.to_dict()
+
+
+def active_dimensions(means: Tensor, threshold: float = 0.01) -> int:
+    """Active units (Burda et al., arXiv 1509.00519): dimensions whose posterior mean varies over data, means [N, D]."""
+    return int((means.var(0) > threshold).sum())
+
+
+__all__ = ["AcousticStage", "active_dimensions"]

@@ -1,0 +1,239 @@
+"""Text, or a recording's prosody, in; speech out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from data_modules.batches import TextBatch
+from data_modules.collate import text_batch, text_item
+from data_modules.store import PADDING, UNKNOWN, Specification
+from data_modules.text.sentence import PAUSE
+from prosody_tts import pipeline
+from prosody_tts.config import AudioConfig, Experiment, SynthesisConfig, from_plain
+from prosody_tts.errors import UserError
+from prosody_tts.files import atomic, read_json
+from prosody_tts.nn.acoustic import AcousticModel
+from prosody_tts.nn.durations import to_frames
+from prosody_tts.nn.sampler import SamplerModel
+from prosody_tts.nn.vocoders import VOCODERS, Vocoder
+from prosody_tts.stages.fit import CHECKPOINT, load_checkpoint
+from prosody_tts.systems import Sizes, build_acoustic, build_sampler
+
+
+@dataclass(frozen=True)
+class Speech:
+    """One synthesised sentence.
+
+    Attributes:
+        wave: [samples] float32, full scale at 1.
+        mel: [T, M] natural-log mel, un-normalised.
+        durations: [P] frames.
+        log_f0: [W] natural log of Hz, by the read-out head.
+        energy: [W] natural-log energy, by the read-out head.
+    """
+
+    wave: NDArray[np.float32]
+    mel: NDArray[np.float32]
+    durations: NDArray[np.int64]
+    log_f0: NDArray[np.float64]
+    energy: NDArray[np.float64]
+
+
+def build_vocoder(audio: AudioConfig, settings: SynthesisConfig) -> Vocoder:
+    """The vocoder of the settings, for the mel of the settings."""
+    return VOCODERS[settings.vocoder](
+        sample_rate=audio.sample_rate,
+        hop=audio.hop,
+        window=audio.window,
+        fft=audio.fft,
+        mels=audio.mels,
+        low=audio.mel_low,
+        high=audio.mel_high,
+        iterations=settings.iterations,
+    )
+
+
+def _load(model: torch.nn.Module, state: dict[str, Tensor], folder: Path) -> None:
+    """Fill a model from a checkpoint's ``model.`` weights.
+
+    Raises:
+        UserError: they are those of another system.
+    """
+    weights = {name.removeprefix("model."): value for name, value in state.items() if name.startswith("model.")}
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError:
+        raise UserError(
+            f"{folder / CHECKPOINT} is the checkpoint of another system: its weights do not fit "
+            f"{folder / pipeline.SETTINGS}; delete the folder to train it again"
+        ) from None
+    model.eval()
+
+
+def _sizes(spec: Specification) -> Sizes:
+    return Sizes(len(spec.inventory), len(spec.mel_mean), spec.bert, spec.passes)
+
+
+def load_acoustic(folder: Path) -> tuple[AcousticModel, Specification]:
+    """Rebuild stage one from its folder alone.
+
+    Raises:
+        UserError: the checkpoint is missing, damaged, or another system's.
+    """
+    checkpoint = load_checkpoint(folder / CHECKPOINT)
+    experiment = from_plain(read_json(folder / pipeline.SETTINGS))
+    if "specification" not in checkpoint:
+        raise UserError(f"{folder / CHECKPOINT} is not a checkpoint of this project; delete the folder to train again")
+    spec = Specification.from_dict(checkpoint["specification"])
+    model = build_acoustic(experiment, _sizes(spec))
+    _load(model, checkpoint["state_dict"], folder)
+    return model, spec
+
+
+def load_sampler(folder: Path, acoustic: str) -> tuple[SamplerModel, Specification]:
+    """Rebuild stage two from its folder alone; ``acoustic`` is the identity of the stage one it must fit.
+
+    Raises:
+        UserError: it was trained on another stage one's vectors, or the checkpoint is missing or damaged.
+    """
+    checkpoint = load_checkpoint(folder / CHECKPOINT)
+    trained_on = checkpoint.get("acoustic")
+    if trained_on != acoustic:
+        raise UserError(
+            f"{folder / CHECKPOINT} predicts the vectors of stage one '{trained_on}', not of '{acoustic}'; "
+            "train stage two on this stage one"
+        )
+    experiment = from_plain(read_json(folder / pipeline.SETTINGS))
+    spec = Specification.from_dict(checkpoint["specification"])
+    model = build_sampler(experiment, _sizes(spec))
+    _load(model, checkpoint["state_dict"], folder)
+    return model, spec
+
+
+class Synthesizer:
+    """A trained system: stage one, stage two where there is one, and a vocoder."""
+
+    def __init__(
+        self,
+        acoustic: AcousticModel,
+        specification: Specification,
+        sampler: SamplerModel | None,
+        vocoder: Vocoder,
+        sampler_specification: Specification | None = None,
+    ) -> None:
+        self.acoustic = acoustic
+        self.specification = specification
+        self.sampler = sampler
+        self.vocoder = vocoder
+        self.sampler_specification = sampler_specification or specification
+        phones = specification.phone_ids
+        self._pause = phones[PAUSE]
+        self._mean = torch.tensor(specification.mel_mean)
+        self._scale = torch.tensor(specification.mel_scale)
+
+    @staticmethod
+    def load(experiment: Experiment) -> Synthesizer:
+        """Load the trained stages of an experiment.
+
+        Raises:
+            UserError: a stage has not been trained.
+        """
+        stages = {stage.kind: stage for stage in pipeline.plan(experiment)}
+        needed = ["acoustic"] + (["sampler"] if experiment.vectors == "predicted" else [])
+        for kind in needed:
+            if not pipeline.is_done(stages[kind]):
+                raise UserError(
+                    f"{experiment.system} has no trained {stages[kind].label} in {experiment.run.folder}; "
+                    "run 'prosody-tts train' with the same settings first"
+                )
+        acoustic, spec = load_acoustic(pipeline.folder(stages["acoustic"]))
+        sampler, sampler_spec = None, None
+        if "sampler" in needed:
+            sampler, sampler_spec = load_sampler(pipeline.folder(stages["sampler"]), stages["acoustic"].identity)
+        return Synthesizer(acoustic, spec, sampler, build_vocoder(experiment.audio, experiment.synthesis), sampler_spec)
+
+    @torch.inference_mode()
+    def predict(self, text: TextBatch, temperature: float, seed: int) -> Tensor | None:
+        """Stage two's vectors [B, U, D]; none for a system without vectors."""
+        if self.sampler is None:
+            return None
+        generator = torch.Generator().manual_seed(seed)
+        return self.sampler.sample(text, temperature, generator)
+
+    @torch.inference_mode()
+    def speak(self, text: TextBatch, vectors: Tensor | None) -> list[Speech]:
+        """Render sentences with the durations the system predicts for them."""
+        model, spec = self.acoustic, self.specification
+        states = model.phones(text.phones, text.phone_lengths)
+        conditioned = model.condition(text, states, vectors)
+        predicted = model.durations(conditioned, text.phone_lengths)
+        durations = to_frames(predicted, text.phones == self._pause, text.phone_lengths)
+        rendered = model.decode(conditioned, text, durations, int(durations.sum(1).max()))
+        mel = rendered.mel * self._scale + self._mean
+        waves = self.vocoder(mel, rendered.frame_lengths)
+        samples = self.vocoder.samples(rendered.frame_lengths).tolist()
+        speeches = []
+        for row, (frames, size) in enumerate(zip(rendered.frame_lengths.tolist(), samples, strict=True)):
+            readout = rendered.readout[row, : int(text.word_lengths[row])].double().numpy()
+            speeches.append(
+                Speech(
+                    wave=waves[row, :size].numpy(),
+                    mel=mel[row, :frames].numpy(),
+                    durations=durations[row, : int(text.phone_lengths[row])].numpy(),
+                    log_f0=readout[:, 0] * spec.f0_scale + spec.f0_mean,
+                    energy=readout[:, 1] * spec.energy_scale + spec.energy_mean,
+                )
+            )
+        return speeches
+
+
+def write_wave(path: Path, wave: NDArray[np.float32], sample_rate: int) -> None:
+    """Write 16-bit mono WAV atomically; louder than full scale is scaled down, never clipped."""
+    import soundfile
+
+    peak = float(np.abs(wave).max(initial=0.0))
+    with atomic(path) as temporary:
+        soundfile.write(temporary, wave / max(1.0, peak), sample_rate, subtype="PCM_16", format="WAV")
+
+
+def synthesize_text(
+    experiment: Experiment, texts: Sequence[str], out: Path, samples: int = 1
+) -> list[Path]:
+    """Speak texts with a trained system; write ``out/001.wav`` and so on, or ``001-2.wav`` for further samples.
+
+    Raises:
+        UserError: the system is not trained, is an oracle (which needs a recording), or a text cannot be spoken.
+    """
+    from data_modules.text.analysis import TextAnalyser
+
+    if experiment.vectors == "recording":
+        raise UserError(f"{experiment.system} takes its prosody from recordings and cannot speak new text")
+    synthesizer = Synthesizer.load(experiment)
+    analyser = TextAnalyser(experiment)
+    sentences = analyser.analyse(list(texts))
+    states = analyser.states(sentences)
+    spec = synthesizer.sampler_specification
+    known = set(spec.inventory) - {PADDING, UNKNOWN}
+    paths = []
+    for number, (sentence, bert) in enumerate(zip(sentences, states, strict=True), start=1):
+        strange = sorted(set(sentence.phones) - known)
+        if strange:
+            raise UserError(
+                f"the text '{sentence.text[:60]}' has phones the corpus never had ({', '.join(strange)}); "
+                "reword it or train on a corpus that has them"
+            )
+        text = text_batch([text_item(str(number), sentence, bert, spec)])
+        for sample in range(samples):
+            vectors = synthesizer.predict(text, experiment.synthesis.temperature, experiment.seed + sample)
+            speech = synthesizer.speak(text, vectors)[0]
+            path = out / (f"{number:03d}.wav" if sample == 0 else f"{number:03d}-{sample + 1}.wav")
+            write_wave(path, speech.wave, experiment.audio.sample_rate)
+            paths.append(path)
+    return paths

@@ -1,0 +1,101 @@
+"""Every experiment and every point of every sweep is prepared, trained for a step, evaluated and put into the table."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from data_modules.corpora.contract import silent
+from prosody_tts.config import EXPERIMENTS, Experiment, load
+from prosody_tts.files import read_json
+from prosody_tts.pipeline import RESULT, folder, is_done, plan, report, run_stage
+from prosody_tts.schedule import run_all
+from prosody_tts.sweeps import SWEEPS, experiments_of, load_sweep, run_sweep
+
+SYSTEMS = sorted(path.stem for path in EXPERIMENTS.glob("*.yaml") if path.stem != "base")
+SWEEP_FILES = sorted(path.stem for path in SWEEPS.glob("*.yaml"))
+TINY = ["size=smoke", "run.progress=false", "run.wandb=disabled"]
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder for all of this file, so that shared stages are trained once."""
+    return tmp_path_factory.mktemp("runs")
+
+
+def tiny(runs: Path, name: str, *more: str) -> Experiment:
+    return load(name, [*TINY, f"run.folder={runs}", *more])
+
+
+def evaluated(experiment: Experiment) -> dict[str, Any]:
+    """Run a system's whole plan here; return what was measured."""
+    for outcome in run_all(plan(experiment), 0, runner=run_stage, progress=False):
+        assert outcome.status in {"done", "reused"}, f"{outcome.stage.label}: {outcome.error}"
+    return read_json(folder(plan(experiment)[-1]) / RESULT)["metrics"]
+
+
+def numbers(value: Any) -> list[float]:
+    if isinstance(value, dict):
+        return [number for item in value.values() for number in numbers(item)]
+    if isinstance(value, list):
+        return [number for item in value for number in numbers(item)]
+    return [float(value)] if isinstance(value, int | float) else []
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_every_experiment_runs_from_corpus_to_numbers(runs: Path, name: str) -> None:
+    experiment = tiny(runs, name)
+    metrics = evaluated(experiment)
+    assert {"log_f0_rmse", "duration_rmse", "mel_l1"} <= set(metrics)
+    assert all(math.isfinite(number) for number in numbers(metrics))
+    for stage in plan(experiment):
+        assert all(math.isfinite(number) for number in numbers(read_json(folder(stage) / RESULT))), stage.label
+
+
+@pytest.mark.parametrize("name", SWEEP_FILES)
+def test_every_sweep_ends_in_a_table_with_all_its_systems(runs: Path, tmp_path: Path, name: str) -> None:
+    overrides = [*TINY, f"run.folder={runs}"]
+    experiments = {key: value for key, (_, value) in experiments_of(load_sweep(name), overrides).items()}
+    assert {outcome.status for outcome in run_sweep(experiments, 0)} <= {"done", "reused"}
+    console = Console(record=True, width=250, file=(tmp_path / "table.txt").open("w"))
+    console.print(report(experiments, tmp_path))
+    text = console.export_text()
+    assert all(experiment.system in text for experiment in experiments.values())
+    assert len(list(tmp_path.glob("*.html"))) == 1
+
+
+def test_asking_again_runs_nothing(runs: Path) -> None:
+    experiment = tiny(runs, "camp")
+    first = evaluated(experiment)
+    assert all(is_done(stage) for stage in plan(experiment))
+    assert {outcome.status for outcome in run_all(plan(experiment), 0, progress=False)} == {"reused"}
+    assert evaluated(experiment) == first
+
+
+def test_worker_processes_give_the_same_numbers(runs: Path, tmp_path: Path) -> None:
+    here = evaluated(tiny(runs, "camp"))
+    experiment = tiny(tmp_path, "camp")
+    outcomes = run_all(plan(experiment), 2, progress=False)
+    assert {outcome.status for outcome in outcomes} == {"done"}, [outcome.error for outcome in outcomes]
+    assert read_json(folder(plan(experiment)[-1]) / RESULT)["metrics"] == here
+
+
+def test_a_result_tells_where_it_comes_from(runs: Path) -> None:
+    experiment = tiny(runs, "camp")
+    evaluated(experiment)
+    for stage in plan(experiment):
+        result = json.loads((folder(stage) / RESULT).read_text())
+        assert (result["kind"], result["identity"]) == (stage.kind, stage.identity)
+        assert result["seconds"] >= 0 and result["versions"]["torch"] and result["inputs"] == stage.inputs
+
+
+def test_running_a_finished_stage_returns_its_result(runs: Path) -> None:
+    experiment = tiny(runs, "baseline")
+    evaluated(experiment)
+    for stage in plan(experiment):
+        assert run_stage(stage, silent) == read_json(folder(stage) / RESULT)

@@ -1,0 +1,227 @@
+"""Every module of every registry keeps its contract: shapes, gradients, padding, seeds."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from typing import get_args
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from random_batches import BERT, MELS, PHONES, acoustic_item, recordings, text_item, texts, vectors
+from torch.distributions import Normal, kl_divergence
+
+from data_modules.collate import acoustic_batch, text_batch
+from prosody_tts.config import AcousticConfig, Experiment, SamplerConfig, Units
+from prosody_tts.nn.context import CONTEXTS
+from prosody_tts.nn.durations import to_frames
+from prosody_tts.nn.priors import PRIORS
+from prosody_tts.nn.priors.gaussian import GaussianPrior, kl_gaussians
+from prosody_tts.nn.reference import REFERENCES, Posterior
+from prosody_tts.nn.units import POOLS, frame_to_phone, length_mask, spread
+from prosody_tts.systems import Sizes, build_acoustic, build_contexts, build_sampler
+
+SIZES = Sizes(phones=PHONES, mels=MELS, bert=BERT, passes=3)
+UNITS: tuple[Units, ...] = get_args(Units)
+
+
+def experiment(**changes: object) -> Experiment:
+    """A small experiment; keys are fields of ``AcousticConfig``, ``SamplerConfig`` or ``Experiment``."""
+    acoustic = {"width": 16, "decoder_layers": 2, "phone_layers": 1, "latent": 4}
+    sampler = {"width": 16, "recurrent": 16}
+    top = {}
+    for name, value in changes.items():
+        for fields, target in ((AcousticConfig, acoustic), (SamplerConfig, sampler), (Experiment, top)):
+            if name in fields.__dataclass_fields__:
+                target[name] = value
+                break
+        else:
+            raise KeyError(name)
+    return replace(Experiment(), acoustic=AcousticConfig(**acoustic), sampler=SamplerConfig(**sampler), **top)
+
+
+def acoustic(units: str, reference: str, pool: str = "last"):
+    torch.manual_seed(0)
+    return build_acoustic(experiment(units=units, reference=reference, pool=pool), SIZES).eval()
+
+
+@pytest.mark.parametrize(("units", "reference"), [("word", "none"), *itertools.product(UNITS, REFERENCES)])
+def test_stage_one_gives_shapes_and_gradients_to_every_parameter(units, reference):
+    model = acoustic(units, reference, "mean").train()
+    batch = recordings([3, 1, 5])
+    rendered, log_durations, posterior = model(batch)
+    assert rendered.mel.shape == batch.mel.shape
+    assert rendered.readout.shape == (3, 11, 2)
+    assert log_durations.shape == batch.text.phones.shape
+    loss = rendered.mel.square().mean() + rendered.readout.square().mean() + log_durations.square().mean()
+    if posterior is not None:
+        assert posterior.mean.shape == (3, int(batch.text.unit_lengths(units).max()), 4)
+        loss = loss + posterior.kl().mean()
+    loss.backward()
+    missing = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert missing == []
+
+
+@pytest.mark.parametrize(("units", "pool"), list(itertools.product(UNITS, POOLS)))
+def test_padding_changes_nothing_in_stage_one(units, pool):
+    model = acoustic(units, "variational", pool)
+    together = recordings([2, 6, 4])
+    rendered, log_durations, posterior = model(together)
+    generator = torch.Generator().manual_seed(0)
+    items = [acoustic_item(str(i), words, generator) for i, words in enumerate([2, 6, 4])]
+    for row, item in enumerate(items):
+        alone, alone_durations, alone_posterior = model(acoustic_batch([item]))
+        frames, phones = item.mel.shape[0], len(item.text.phones)
+        torch.testing.assert_close(rendered.mel[row, :frames], alone.mel[0], atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(log_durations[row, :phones], alone_durations[0], atol=1e-5, rtol=1e-4)
+        units_here = alone_posterior.mean.shape[1]
+        torch.testing.assert_close(posterior.mean[row, :units_here], alone_posterior.mean[0], atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", CONTEXTS)
+def test_a_context_gives_states_and_ignores_padding(name):
+    torch.manual_seed(0)
+    encoder = build_contexts(experiment(contexts=[name]), SIZES)
+    together = encoder.eval()(texts([2, 6, 4]))
+    assert together.shape == (3, 13, 16)
+    generator = torch.Generator().manual_seed(0)
+    for row, words in enumerate([2, 6, 4]):
+        alone = encoder(text_batch([text_item(str(row), words, generator)]))[0]
+        torch.testing.assert_close(together[row, : len(alone)], alone, atol=1e-5, rtol=1e-4)
+    encoder.train()(texts([2, 6, 4])).square().mean().backward()
+    assert [n for n, p in encoder.named_parameters() if p.grad is None] == []
+
+
+@pytest.mark.parametrize(("units", "prior"), list(itertools.product(UNITS, PRIORS)))
+def test_a_prior_keeps_its_contract(units, prior):
+    torch.manual_seed(0)
+    model = build_sampler(experiment(units=units, prior=prior, contexts=["phones", "bert", "tags", "graph"]), SIZES)
+    batch = vectors([3, 5, 1], units, latent=4)
+    loss = model.loss(batch)
+    assert loss.ndim == 0 and torch.isfinite(loss)
+    loss.backward()
+    assert [name for name, p in model.named_parameters() if p.grad is None] == []
+    model.eval()
+    drawn = [model.sample(batch.text, 1.0, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)]
+    assert drawn[0].shape == batch.mean.shape
+    assert torch.equal(drawn[0], drawn[1])
+    assert not torch.equal(drawn[0], drawn[2])
+    mask = length_mask(batch.unit_lengths, batch.mean.shape[1])
+    assert drawn[0][~mask].abs().sum() == 0
+    means = [model.sample(batch.text, 0.0, torch.Generator().manual_seed(seed)) for seed in (1, 2)]
+    assert torch.equal(*means)
+
+
+@pytest.mark.parametrize("prior", PRIORS)
+def test_a_prior_learns_what_its_context_knows(prior):
+    """Vectors that are a function of BERT states are predicted; the mean is a poor second."""
+    torch.manual_seed(0)
+    model = build_sampler(experiment(units="word", prior=prior, contexts=["bert"], dropout=0.0), SIZES)
+    batch = vectors([6] * 12, "word", latent=4)
+    batch.mean.copy_(batch.text.bert[:, :, :4])
+    batch.scale.fill_(0.1)
+    optimiser = torch.optim.Adam(model.parameters(), 1e-2)
+    for _ in range(400):
+        optimiser.zero_grad()
+        model.loss(batch).backward()
+        optimiser.step()
+    model.eval()
+    with torch.inference_mode():
+        error = (model.sample(batch.text) - batch.mean).square().mean()
+    assert error < 0.25 * batch.mean.square().mean()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    rows=st.lists(st.lists(st.integers(0, 4), min_size=1, max_size=7), min_size=1, max_size=4),
+    pool=st.sampled_from(sorted(POOLS)),
+    seed=st.integers(0, 99),
+)
+def test_pooling_agrees_with_a_loop(rows, pool, seed):
+    """Unit by unit in numpy, units without frames included."""
+    rows = [row if sum(row) else [*row[:-1], 1] for row in rows]
+    units = max(len(row) for row in rows)
+    durations = torch.tensor([row + [0] * (units - len(row)) for row in rows])
+    lengths = durations.sum(1)
+    frames = int(lengths.max())
+    states = torch.randn(len(rows), frames, 3, generator=torch.Generator().manual_seed(seed))
+    index = frame_to_phone(durations, frames)
+    how, factor = POOLS[pool]
+    got = how(states, index, length_mask(lengths, frames), units)
+    assert got.shape == (len(rows), units, 3 * factor)
+    for b, row in enumerate(rows):
+        start = 0
+        for u, length in enumerate(row):
+            part = states[b, start : start + length].numpy()
+            start += length
+            if length == 0:
+                assert got[b, u].abs().sum() == 0
+                continue
+            third = [part[[i for i in range(length) if i * 3 // length == k]] for k in range(3)]
+            expected = {
+                "mean": part.mean(0),
+                "last": part[-1],
+                "middle": states[b, (2 * start - length - 1) // 2].numpy(),
+                "thirds": np.concatenate([part.mean(0), *(t.mean(0) if len(t) else np.zeros(3) for t in third)]),
+            }[pool]
+            np.testing.assert_allclose(got[b, u].numpy(), expected, atol=1e-5)
+
+
+@settings(max_examples=60, deadline=None)
+@given(durations=st.lists(st.integers(0, 5), min_size=1, max_size=12))
+def test_frames_follow_durations(durations):
+    total = sum(durations)
+    if total == 0:
+        return
+    index = frame_to_phone(torch.tensor([durations]), total)[0]
+    assert index.tolist() == np.repeat(np.arange(len(durations)), durations).tolist()
+
+
+def test_spread_copies_each_units_vector():
+    states = torch.arange(6.0).reshape(1, 3, 2)
+    assert spread(states, torch.tensor([[2, 0, 0, 1]])).tolist() == [[[4, 5], [0, 1], [0, 1], [2, 3]]]
+
+
+@settings(max_examples=60, deadline=None)
+@given(values=st.lists(st.floats(0.0, 4.0), min_size=1, max_size=20), data=st.data())
+def test_rounded_durations_keep_the_total(values, data):
+    pauses = torch.tensor([data.draw(st.lists(st.booleans(), min_size=len(values), max_size=len(values)))])
+    logs = torch.tensor([values])
+    frames = to_frames(logs, pauses, torch.tensor([len(values)]))
+    assert (frames[~pauses] >= 1).all() and (frames >= 0).all()
+    exact = logs.double().expm1()
+    exact = torch.where(pauses & (exact < 0.5), 0.0, exact)
+    lifted = (~pauses & (exact < 1)).sum()
+    assert abs(int(frames.sum()) - float(exact.sum())) <= 0.5 + int(lifted)
+
+
+def test_kl_agrees_with_torch_distributions():
+    torch.manual_seed(0)
+    mean_a, mean_b = torch.randn(2, 5), torch.randn(2, 5)
+    scale_a, scale_b = torch.rand(2, 5) + 0.1, torch.rand(2, 5) + 0.1
+    expected = kl_divergence(Normal(mean_a, scale_a), Normal(mean_b, scale_b)).sum(-1)
+    torch.testing.assert_close(kl_gaussians(mean_a, scale_a, mean_b, scale_b), expected)
+    standard = kl_divergence(Normal(mean_a, scale_a), Normal(0.0, 1.0)).sum(-1)
+    torch.testing.assert_close(Posterior(mean_a[None], scale_a[None]).kl()[0], standard)
+
+
+def test_the_printed_direction_seeks_the_mode_and_the_other_covers_the_spread():
+    """Two renditions of one text, far apart: KL(sampler || posterior) stays narrow, the other direction widens."""
+    spreads = {}
+    for direction in ("sampler_posterior", "posterior_sampler"):
+        torch.manual_seed(0)
+        prior = GaussianPrior(context=1, latent=1, recurrent=8, dropout=0.0, direction=direction)
+        context, mask = torch.ones(2, 1, 1), torch.ones(2, 1, dtype=torch.bool)
+        posterior = Posterior(torch.tensor([[[-1.0]], [[1.0]]]), torch.full((2, 1, 1), 0.1))
+        optimiser = torch.optim.Adam(prior.parameters(), 0.02)
+        for _ in range(400):
+            optimiser.zero_grad()
+            prior.loss(context, posterior, mask).backward()
+            optimiser.step()
+        spreads[direction] = float(prior.distribution(context)[1][0, 0, 0].detach())
+    # The optima are the harmonic mean of the variances, .1, and the spread of the mixture, sqrt(1 + .01).
+    assert spreads["sampler_posterior"] == pytest.approx(0.1, abs=0.02)
+    assert spreads["posterior_sampler"] == pytest.approx(1.005, abs=0.05)

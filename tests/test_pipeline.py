@@ -1,0 +1,87 @@
+"""Identities: what must be done again after a change, and what must not."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from prosody_tts.config import load
+from prosody_tts.pipeline import COPY, plan, plan_all
+
+
+def identities(*overrides: str, system: str = "camp") -> dict[str, str]:
+    """Kind -> identity of a system's stages."""
+    stages = plan(load(system, overrides))
+    return {**{s.kind: s.identity for s in stages[:-2]}, "copy": stages[-2].identity, "evaluate": stages[-1].identity}
+
+
+def changed(*overrides: str, system: str = "camp") -> set[str]:
+    """Kinds of stages whose identity the settings change."""
+    before, after = identities(system=system), identities(*overrides, system=system)
+    return {kind for kind in before.keys() | after.keys() if before.get(kind) != after.get(kind)}
+
+
+@pytest.mark.parametrize(
+    ("setting", "kinds"),
+    [
+        ("run.workers=7", set()),
+        ("run.wandb=offline", set()),
+        ("run.folder=elsewhere", set()),
+        ("evaluation.resamples=50", set()),
+        ("sampler.width=32", {"sampler", "evaluate"}),
+        ("sampler.contexts=[bert]", {"sampler", "evaluate"}),
+        ("synthesis.temperature=0.5", {"evaluate"}),
+        ("synthesis.iterations=8", {"evaluate", "copy"}),
+        ("evaluation.split=dev", {"evaluate", "copy"}),
+        ("text.bert_layer=0", {"text", "sampler", "evaluate"}),
+        ("text.tree=gold", {"text", "sampler", "evaluate"}),
+        ("acoustic.latent=9", {"acoustic", "sampler", "evaluate"}),
+        ("acoustic.kl=9", set()),  # CAMP's encoder is deterministic: it has no such term
+        ("seed=1", {"acoustic", "sampler", "evaluate"}),
+        ("audio.window=640", {"audio", "alignment", "acoustic", "sampler", "evaluate", "copy"}),
+        ("data.seed=1", {"corpus", "text", "audio", "alignment", "acoustic", "sampler", "evaluate", "copy"}),
+    ],
+)
+def test_a_setting_changes_what_depends_on_it_and_nothing_else(setting, kinds):
+    assert changed(setting) == kinds
+
+
+def test_the_baseline_does_not_depend_on_vectors():
+    assert changed("units=phone", "acoustic.latent=3", "acoustic.pool=mean", system="baseline") == set()
+
+
+def test_nine_systems_share_three_stage_ones():
+    systems = ["baseline", "kathaka_bert", "kathaka_graph", "kathaka", "kathaka_oracle"]
+    systems += ["camp_syntax", "camp_bert", "camp", "camp_oracle"]
+    stages = plan_all([load(name) for name in systems])
+    count = {kind: sum(stage.kind == kind for stage in stages) for kind in {stage.kind for stage in stages}}
+    assert count == {
+        "corpus": 1,
+        "text": 1,
+        "audio": 1,
+        "alignment": 1,
+        "acoustic": 3,
+        "sampler": 6,
+        "evaluate": 10,
+    }
+    assert sum(stage.experiment.system == COPY for stage in stages) == 1
+
+
+def test_stages_come_after_what_they_need():
+    seen: set[str] = set()
+    for stage in plan_all([load(name) for name in ("camp", "kathaka", "baseline")]):
+        assert set(stage.needs) <= seen
+        seen.add(stage.key)
+
+
+def test_planning_loads_neither_torch_nor_spacy():
+    """A finished run answers at once."""
+    script = (
+        "import sys; from prosody_tts.config import load; from prosody_tts.pipeline import plan, is_done;"
+        "[is_done(s) for s in plan(load('camp'))];"
+        "print(sorted({'torch', 'spacy', 'transformers', 'lightning', 'matplotlib'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
