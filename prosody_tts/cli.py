@@ -91,6 +91,7 @@ def synthesize(
     text: Annotated[list[str] | None, typer.Option(help="A sentence to speak; may be given again.")] = None,
     file: Annotated[Path | None, typer.Option(help="A text file, one sentence a line.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of the recordings.")] = Path("out"),
+    samples: Annotated[int, typer.Option(min=1, help="Recordings of each sentence; see synthesis.temperature.")] = 1,
     workers: Workers = None,
 ) -> None:
     """Speak text with a system.
@@ -98,11 +99,13 @@ def synthesize(
     Trains it first if need be; reads stdin where there is no --text or --file.
     """
     experiment = _experiment(arguments)
+    if experiment.vectors == "recording":  # said before hours of training, not after
+        raise UserError(f"{experiment.system} takes its prosody from recordings and cannot speak new text")
     texts = _texts(text, file)
     _run(experiment, workers, TRAINING)
     from prosody_tts.synthesis import synthesize_text
 
-    for path in synthesize_text(experiment, texts, out):
+    for path in synthesize_text(experiment, texts, out, samples):
         print(path)
 
 

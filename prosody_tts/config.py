@@ -173,14 +173,16 @@ class AcousticConfig:
     """Width of convolutions, in phones or decoder steps."""
     frames_per_step: int = 2
     """Frames per decoder step (ours; the papers use 1)."""
-    dropout: float = 0.1
-    """Dropout (arXiv 2301.11446: 0.1)."""
+    dropout: float = 0.0
+    """Dropout (arXiv 2301.11446: 0.1, for 500,000 steps; short schedules are better without)."""
     duration_weight: float = 0.1
     """Weight of the duration loss (ours)."""
     readout_weight: float = 0.1
     """Weight of the head that reads word F0 and energy from the decoder's states (ours)."""
-    optim: OptimConfig = field(default_factory=OptimConfig)
-    """Optimisation."""
+    optim: OptimConfig = field(
+        default_factory=lambda: OptimConfig(learning_rate=4e-3, final_rate=0.05, batch=8, epochs=18)
+    )
+    """Optimisation; many small steps at a high rate draw harmonics sooner than few large ones (ours)."""
 
 
 @dataclass
@@ -199,6 +201,8 @@ class SamplerConfig:
     """Units of the prior's recurrent layers (ours)."""
     dropout: float = 0.3
     """Dropout (ours)."""
+    forget: float = 0.5
+    """Share of previous vectors withheld from the autoregressive prior in training (ours)."""
     passes: int | None = None
     """Graph message passes; none takes the 75th percentile of the corpus's graph diameters, as Kathaka does."""
     optim: OptimConfig = field(default_factory=lambda: OptimConfig(epochs=30, batch=32))
@@ -275,7 +279,7 @@ def to_plain(value: Any) -> dict[str, Any]:
 
 
 def load(file: Path | str | None = None, overrides: Sequence[str] = ()) -> Experiment:
-    """Build an experiment from ``base <- size <- corpus <- file <- key=value``.
+    """Build an experiment from ``base <- corpus <- size <- file <- key=value``.
 
     ``file`` is an experiment file, or the bare name of one in ``experiments/``.
 
@@ -290,8 +294,8 @@ def load(file: Path | str | None = None, overrides: Sequence[str] = ()) -> Exper
     for source, layer in layers:
         _check(layer, Experiment, source)
     merged = _merge([layer for _, layer in layers])
-    presets = [EXPERIMENTS / "base.yaml", EXPERIMENTS / "sizes" / f"{merged.size}.yaml"]
-    presets.append(EXPERIMENTS / "corpora" / f"{merged.corpus}.yaml")
+    presets = [EXPERIMENTS / "base.yaml", EXPERIMENTS / "corpora" / f"{merged.corpus}.yaml"]
+    presets.append(EXPERIMENTS / "sizes" / f"{merged.size}.yaml")
     settings = [(str(path), _read(path)) for path in presets if path.exists()]
     for source, layer in settings:
         _check(layer, Experiment, source)

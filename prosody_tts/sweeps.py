@@ -79,9 +79,7 @@ def load_sweep(file: Path | str) -> Sweep:
             raise UserError(f"{path} has no '{key}', which every sweep needs")
     method = data["method"]
     if method == "bayes":
-        raise UserError(
-            f"{path} has method: bayes, which needs a W&B server; use grid or random, or wandb sweep"
-        )
+        raise UserError(f"{path} has method: bayes, which needs a W&B server; use grid or random, or wandb sweep")
     if method not in {"grid", "random"}:
         raise UserError(f"unknown method '{method}' in {path}; {nearest(str(method), ['grid', 'random', 'bayes'])}")
     if "early_terminate" in data:

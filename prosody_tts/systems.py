@@ -87,6 +87,8 @@ def build_sampler(experiment: Experiment, sizes: Sizes) -> SamplerModel:
         "gaussian": lambda: GaussianPrior(
             to_units.width, latent, settings.recurrent, settings.dropout, settings.kl_direction
         ),
-        "autoregressive": lambda: AutoregressivePrior(to_units.width, latent, settings.recurrent, settings.dropout),
+        "autoregressive": lambda: AutoregressivePrior(
+            to_units.width, latent, settings.recurrent, settings.dropout, settings.forget
+        ),
     }
     return SamplerModel(experiment.units, contexts, to_units, priors[settings.prior](), latent)

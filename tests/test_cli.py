@@ -98,6 +98,11 @@ def test_synthesis_needs_text(
     assert "cannot read the text" in mistake(capsys, "synthesize", "camp", "--file", str(tmp_path / "latin.txt"))
 
 
+def test_an_oracle_cannot_speak_new_text(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    error = mistake(capsys, "synthesize", "camp_oracle", f"run.folder={tmp_path}", "--text", "Hello.")
+    assert "camp_oracle takes its prosody from recordings" in error and list(tmp_path.iterdir()) == []
+
+
 def test_texts_come_from_options_a_file_or_stdin(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     file = tmp_path / "texts.txt"
     file.write_text("Two.\n\n  Three. \n")

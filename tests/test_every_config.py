@@ -7,10 +7,14 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 from rich.console import Console
 
 from data_modules.corpora.contract import silent
+from data_modules.store import CorpusStore
+from prosody_tts import cli
 from prosody_tts.config import EXPERIMENTS, Experiment, load
 from prosody_tts.files import read_json
 from prosody_tts.pipeline import RESULT, folder, is_done, plan, report, run_stage
@@ -99,3 +103,28 @@ def test_running_a_finished_stage_returns_its_result(runs: Path) -> None:
     evaluated(experiment)
     for stage in plan(experiment):
         assert run_stage(stage, silent) == read_json(folder(stage) / RESULT)
+
+
+@pytest.mark.parametrize("name", ["baseline", "camp", "kathaka"])
+def test_a_trained_system_speaks_from_the_command_line(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    evaluated(tiny(runs, name))
+    corpus = CorpusStore(folder(plan(tiny(runs, name))[0]))
+    # A dozen training sentences hold few phones; these are theirs.
+    one, other = [utterance.text for utterance in corpus.utterances if utterance.split == "train"][:2]
+    arguments = ["synthesize", name, *TINY, f"run.folder={runs}", "--out", str(tmp_path), "--workers", "0"]
+    assert cli.run([*arguments, "--text", one, "--text", other]) == 0
+    paths = [Path(line) for line in capsys.readouterr().out.splitlines()]
+    assert len(paths) == 2 and set(paths) == set(tmp_path.glob("*.wav"))
+    for path in paths:
+        wave, rate = soundfile.read(path)
+        assert rate == 16000 and len(wave) > 0 and np.isfinite(wave).all() and np.abs(wave).max() > 0
+
+
+def test_preparing_and_evaluating_say_what_came_of_it(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    experiment = tiny(runs, "camp")
+    evaluated(experiment)
+    for verb, expected in (("prepare", "train 12"), ("evaluate", "log_f0_rmse"), ("train", "sampler")):
+        assert cli.run([verb, "camp", *TINY, f"run.folder={runs}", "--workers", "0"]) == 0
+        assert expected in capsys.readouterr().out

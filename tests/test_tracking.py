@@ -26,9 +26,11 @@ def records(root: Path) -> list[dict[str, Any]]:
     W&B's client no longer ships a reader of its files: 7 bytes, then LevelDB's log format (blocks of 32 KiB; a chunk is
     checksum, length, type, data) of one protocol buffer a record.
     """
+    import wandb
     from google.protobuf.json_format import MessageToDict
     from wandb.proto import wandb_internal_pb2
 
+    wandb.teardown()  # W&B's own process writes the files, and has written them all when it has ended
     found = []
     for path in sorted(root.glob("wandb/offline-run-*/*.wandb")):
         content, place, data = path.read_bytes(), 7, b""

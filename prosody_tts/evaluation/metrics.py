@@ -132,10 +132,20 @@ def _rendition_mean_rmse(source: Source) -> OfSentence:
         systems = [_measured(result, "log_f0", source) for result in renditions]
         if len(renditions) < 2 or any(system is None for system in systems):
             return None
-        references = [result.reference.log_f0[result.words] for result in renditions]
-        return rmse(nanmean(np.array(systems)) - nanmean(np.array(references)))
+        spoken = np.array(systems)
+        recorded = np.array([result.reference.log_f0[result.words] for result in renditions])
+        # A word that an oracle leaves unvoiced in one rendition is left out of that rendition on both sides, or the
+        # two means would be of different renditions.
+        both = ~np.isnan(spoken) & ~np.isnan(recorded)
+        return rmse(nanmean(np.where(both, spoken, np.nan)) - nanmean(np.where(both, recorded, np.nan)))
 
     return of_sentence
+
+
+def _voiced(result: UtteranceResult) -> float | None:
+    words = result.words
+    recorded = ~np.isnan(result.reference.log_f0[words])
+    return float(np.mean(~np.isnan(result.system.log_f0[words][recorded]))) if recorded.any() else None
 
 
 def _duration(result: UtteranceResult) -> float | None:
@@ -162,8 +172,8 @@ _METRICS = (
         "F0 error to the mean rendition",
         "log Hz",
         "RMSE over a sentence's words between the system's mean log F0, measured on its audio, and the mean of the "
-        "recordings' over all renditions of the sentence: what of F0 the text decides. Only where a sentence has two "
-        "renditions or more.",
+        "recordings' over all renditions of the sentence, where both are voiced: what of F0 the text decides. Only "
+        "where a sentence has two renditions or more.",
         "lower",
         0.0,
         "audio",
@@ -220,6 +230,17 @@ _METRICS = (
         1.0,
         "readout",
         _correlation("readout"),
+    ),
+    Metric(
+        "voiced_words",
+        "Voiced words",
+        "share",
+        "Share of the words with F0 in the recording that have F0 in the system's audio too: the words that its F0 "
+        "figures rest on; averaged over renditions.",
+        "higher",
+        1.0,
+        "audio",
+        _mean(_voiced),
     ),
     Metric(
         "duration_rmse",

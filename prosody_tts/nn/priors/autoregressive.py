@@ -13,10 +13,14 @@ class AutoregressivePrior(nn.Module):
 
     The loss is the negative log-likelihood of a Huber density up to a constant, so sampling at a temperature adds
     noise of the training residual's spread, kept in ``spread`` (ours; CAMP takes the prediction itself).
+
+    In training whole previous vectors are withheld at the rate ``forget`` (ours): a recording's last vector tells the
+    speaker's choice of register, which text never does, and a predictor that leans on it has little to say by itself.
     """
 
-    def __init__(self, context: int, latent: int, recurrent: int, dropout: float) -> None:
+    def __init__(self, context: int, latent: int, recurrent: int, dropout: float, forget: float) -> None:
         super().__init__()
+        self.forget = forget
         self.prenet = nn.Sequential(nn.Linear(latent, recurrent // 2), nn.ReLU(), nn.Dropout(dropout))
         self.recurrent = nn.LSTM(context + recurrent // 2, recurrent, num_layers=2, batch_first=True, dropout=dropout)
         self.out = nn.Linear(recurrent + context, latent)
@@ -24,6 +28,8 @@ class AutoregressivePrior(nn.Module):
 
     def loss(self, context: Tensor, posterior: Posterior, mask: Tensor) -> Tensor:
         previous = nn.functional.pad(posterior.mean, (0, 0, 1, 0))[:, :-1]
+        if self.training and self.forget > 0:
+            previous = previous * (torch.rand_like(previous[:, :, :1]) >= self.forget)
         hidden = self.recurrent(torch.cat([context, self.prenet(previous)], dim=2))[0]
         predicted = self.out(torch.cat([hidden, context], dim=2))
         if self.training:

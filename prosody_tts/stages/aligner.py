@@ -1,0 +1,107 @@
+"""LightningModule of the learned aligner: durations for corpora that come without an alignment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import LightningModule
+from torch import Tensor
+
+from data_modules.alignment.search import best_path
+from data_modules.batches import AcousticBatch
+from data_modules.store import Specification
+from prosody_tts.config import OptimConfig
+from prosody_tts.errors import UserError
+from prosody_tts.nn.aligner import Aligner, Lattice, has_path, lattice, needed_frames
+from prosody_tts.stages.fit import CHECKPOINT, adam, load_checkpoint
+
+#: Share of the steps in which paths are guided towards the diagonal and pauses towards quiet frames (ours).
+GUIDED = 0.3
+
+
+class AlignerStage(LightningModule):
+    """Wires loss, guidance and optimiser to an ``Aligner``.
+
+    Batches need no durations. Loss: negative log-likelihood in tempered nats per frame, summed over all paths.
+    """
+
+    def __init__(self, model: Aligner, optim: OptimConfig, specification: Specification) -> None:
+        super().__init__()
+        self.model = model
+        self.optim = optim
+        self.specification = specification
+
+    def loss(self, batch: AcousticBatch, guidance: float = 0.0) -> Tensor:
+        """The aligner's loss on a batch."""
+        return self.model.loss(batch.mel, batch.frame_lengths, _lattice(batch), guidance)
+
+    def training_step(self, batch: AcousticBatch, batch_idx: int) -> Tensor:
+        share = self.global_step / (GUIDED * self.trainer.estimated_stepping_batches)
+        loss = self.loss(batch, max(0.0, 1.0 - share))
+        self.log("train/loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(batch.text.ids))
+        return loss
+
+    def validation_step(self, batch: AcousticBatch, batch_idx: int) -> None:
+        self.log("dev/loss", self.loss(batch), on_step=False, on_epoch=True, batch_size=len(batch.text.ids))
+
+    @torch.inference_mode()
+    def align(self, batch: AcousticBatch) -> Tensor:
+        """Frames of every phone [B, P] on the most probable path; each row sums to its ``frame_lengths``.
+
+        Pauses may have none, phones have one at least.
+
+        Raises:
+            ValueError: a clip has fewer frames than phones; names the utterance.
+        """
+        states = _lattice(batch)
+        for name, frames, needed, possible in zip(
+            batch.text.ids,
+            batch.frame_lengths.tolist(),
+            needed_frames(states).tolist(),
+            has_path(batch.frame_lengths, states).tolist(),
+            strict=True,
+        ):
+            if not possible:
+                raise ValueError(f"{name} has {needed} phones but only {frames} frames; its text says more than its audio")
+        emissions = self.model(batch.mel, batch.frame_lengths, states)
+        durations = torch.zeros_like(batch.text.phones)
+        for row, (frames, size) in enumerate(zip(batch.frame_lengths.tolist(), states.lengths.tolist(), strict=True)):
+            path, _ = best_path(
+                emissions[row, :frames, :size].double().cpu().numpy(),
+                states.jumps[:, row, :size].double().cpu().numpy(),
+                states.first[row, :size].double().cpu().numpy(),
+                states.last[row, :size].double().cpu().numpy(),
+            )
+            phones = states.phone[row, torch.from_numpy(path).to(states.phone.device)]
+            durations[row] = torch.bincount(phones, minlength=durations.shape[1])
+        return durations
+
+    def configure_optimizers(self) -> Any:
+        return adam(self, self.optim)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["specification"] = self.specification.to_dict()
+        checkpoint["aligner"] = {"phones": self.model.phones, "mels": self.model.mels, "width": self.model.width}
+
+
+def load_aligner(folder: Path) -> AlignerStage:
+    """Rebuild a trained aligner from its folder alone, ready to ``align``.
+
+    Raises:
+        UserError: the checkpoint is missing, damaged, or another stage's.
+    """
+    checkpoint = load_checkpoint(folder / CHECKPOINT)
+    if "aligner" not in checkpoint:
+        raise UserError(f"{folder / CHECKPOINT} is not an aligner's checkpoint; give the folder of a trained aligner")
+    stage = AlignerStage(
+        Aligner(**checkpoint["aligner"]), OptimConfig(), Specification.from_dict(checkpoint["specification"])
+    )
+    stage.load_state_dict(checkpoint["state_dict"])
+    return stage.eval()
+
+
+def _lattice(batch: AcousticBatch) -> Lattice:
+    # Pause slots are the even tokens of the word axis.
+    return lattice(batch.text.phones, batch.text.phone_to_word % 2 == 0, batch.text.phone_lengths)
