@@ -20,7 +20,7 @@ class Batch:
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
         """Apply ``Tensor.to`` to every tensor."""
-        moved = {}
+        moved: dict[str, Any] = {}
         for item in fields(self):  # type: ignore[arg-type]
             value = getattr(self, item.name)
             if isinstance(value, Tensor | Batch):

@@ -47,9 +47,7 @@ class VectorStore:
 class SamplerData(LightningDataModule):
     """Serves ``SamplerBatch``: the text of the corpus and stage one's vectors."""
 
-    def __init__(
-        self, store: FeatureStore, vectors: VectorStore, spec: Specification, batch: int, seed: int
-    ) -> None:
+    def __init__(self, store: FeatureStore, vectors: VectorStore, spec: Specification, batch: int, seed: int) -> None:
         super().__init__()
         self.store = store
         self.vectors = vectors

@@ -87,7 +87,8 @@ class Specification:
     @staticmethod
     def from_dict(data: dict[str, Any]) -> Specification:
         """The inverse of ``to_dict``."""
-        return Specification(**{k: tuple(v) if isinstance(v, list) else v for k, v in data.items()})
+        plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+        return Specification(**plain)
 
 
 class CorpusStore:

@@ -68,7 +68,9 @@ def prepare(arguments: Arguments = None, workers: Workers = None) -> None:
 
     Aligns it where need be, and reports what was left out.
     """
-    experiment = _experiment(arguments)
+    files, overrides = split_arguments(arguments or ())
+    # No system has a say in the features, so none need be named.
+    experiment = load(one_file(files, "baseline"), overrides)
     _run(experiment, workers, PREPARATION)
     _print_corpus(experiment)
 

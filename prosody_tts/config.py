@@ -145,7 +145,7 @@ class AlignerConfig:
 
     width: int = 96
     """Channels (ours)."""
-    optim: OptimConfig = field(default_factory=lambda: OptimConfig(epochs=60, batch=16))
+    optim: OptimConfig = field(default_factory=lambda: OptimConfig(learning_rate=2e-3, epochs=15, batch=16))
     """Optimisation."""
 
 
@@ -201,8 +201,8 @@ class SamplerConfig:
     """Units of the prior's recurrent layers (ours)."""
     dropout: float = 0.3
     """Dropout (ours)."""
-    forget: float = 0.5
-    """Share of previous vectors withheld from the autoregressive prior in training (ours)."""
+    own: float = 0.9
+    """Share of sentences on which the autoregressive prior is trained with its own previous vectors (ours)."""
     passes: int | None = None
     """Graph message passes; none takes the 75th percentile of the corpus's graph diameters, as Kathaka does."""
     optim: OptimConfig = field(default_factory=lambda: OptimConfig(epochs=30, batch=32))
@@ -356,11 +356,11 @@ def _parse(overrides: Sequence[str]) -> DictConfig:
 def _check(layer: DictConfig, schema: type, source: str, prefix: str = "") -> None:
     """Refuse unknown settings and values with the nearest right name, before OmegaConf does it less kindly."""
     hints = get_type_hints(schema)
-    for key in layer:
+    for key in map(str, layer):
         name = f"{prefix}{key}"
         if key not in hints:
-            raise UserError(f"unknown setting '{name}' in {source}; {nearest(str(key), hints)}")
-        hint, value = hints[str(key)], layer[key]
+            raise UserError(f"unknown setting '{name}' in {source}; {nearest(key, hints)}")
+        hint, value = hints[key], layer[key]
         if dataclasses.is_dataclass(hint):
             if not isinstance(value, DictConfig):
                 raise UserError(f"'{name}' in {source} is a group of settings; write {name}.KEY=VALUE")

@@ -32,8 +32,8 @@ VERSIONS = {
     "audio": 1,
     "aligner": 1,
     "alignment": 1,
-    "acoustic": 1,
-    "sampler": 1,
+    "acoustic": 2,
+    "sampler": 2,
     "evaluate": 1,
     "report": 1,
 }
@@ -268,7 +268,9 @@ def report(experiments: Mapping[str, Experiment], out: Path, command: str = "") 
         corpora[stages[0].key] = stages[0]
         for system, stage in ((COPY, stages[-2]), (name, stages[-1])):
             if not is_done(stage):
-                raise UserError(f"{system} has not been evaluated with these settings; run 'prosody-tts evaluate' first")
+                raise UserError(
+                    f"{system} has not been evaluated with these settings; run 'prosody-tts evaluate' first"
+                )
             evaluations[system] = folder(stage)
             identities[system] = stage.identity
     if len(corpora) > 1:
@@ -294,7 +296,7 @@ def report(experiments: Mapping[str, Experiment], out: Path, command: str = "") 
         versions=versions(),
         notes=tuple(f"Left out: {fault.item} ({fault.reason})" for fault in corpus.faults if fault.bad),
     )
-    settings = {
+    settings: dict[str, Any] = {
         "confidence": first.evaluation.confidence,
         "resamples": first.evaluation.resamples,
         "seed": first.seed,

@@ -69,7 +69,7 @@ def run_text(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]:
     passes = int(np.ceil(np.percentile([s.graph.diameter for s in sound], 75)))
     write_lines(folder / "sentences.jsonl", (sentence.to_dict() for sentence in sound))
     write_packed(folder, "bert", states)
-    index = {
+    index: dict[str, Any] = {
         "inventory": list(inventory_of(sound, analyser.inventory())),
         "passes": passes,
         "bert": int(states[0].shape[1]),
@@ -162,8 +162,9 @@ def run_alignment(stage: Stage, folder: Path, progress: Progress) -> dict[str, A
     """Write the frames of every phone: from exact times, or from an aligner."""
     store = store_of_unaligned(stage)
     total = len(store.ids("train", "dev", "test"))
+    faults: list[Fault] = []
     if stage.experiment.corpus == "testbed":
-        durations, faults = _exact(stage, store), []
+        durations = _exact(stage, store)
     else:
         durations, faults = _learned(stage, store, progress)
     _allow(faults, total, stage.experiment, folder)
@@ -198,7 +199,7 @@ def _learned(stage: Stage, store: FeatureStore, progress: Progress) -> tuple[dic
     module = load_aligner(given)
     data = AcousticData(store, module.specification, experiment.aligner.optim.batch, experiment.seed)
     durations: dict[str, list[int]] = {}
-    faults = []
+    faults: list[Fault] = []
     names = store.ids("train", "dev", "test")
     for done, item in enumerate(data.items(names), start=1):
         try:
@@ -266,7 +267,9 @@ def run_sampler(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any
     model.scale.copy_(scale)
     module = SamplerStage(model, settings, spec, stage.inputs["acoustic"])
     loggers = lightning_loggers(experiment, folder, "sampler")
-    metrics = fit(module, data, settings.optim, experiment.run, experiment.seed, folder, loggers, progress)
+    metrics = fit(
+        module, data, settings.optim, experiment.run, experiment.seed, folder, loggers, progress, "dev/vector_mse"
+    )
     return {**metrics, "parameters": sum(p.numel() for p in module.parameters())}
 
 

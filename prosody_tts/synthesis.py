@@ -23,7 +23,7 @@ from prosody_tts.nn.acoustic import AcousticModel
 from prosody_tts.nn.durations import to_frames
 from prosody_tts.nn.sampler import SamplerModel
 from prosody_tts.nn.vocoders import VOCODERS, Vocoder
-from prosody_tts.stages.fit import CHECKPOINT, load_checkpoint
+from prosody_tts.stages.fit import BEST, CHECKPOINT, load_checkpoint
 from prosody_tts.systems import Sizes, build_acoustic, build_sampler
 
 
@@ -61,7 +61,7 @@ def build_vocoder(audio: AudioConfig, settings: SynthesisConfig) -> Vocoder:
 
 
 def _load(model: torch.nn.Module, state: dict[str, Tensor], folder: Path) -> None:
-    """Fill a model from a checkpoint's ``model.`` weights.
+    """Fill a model from the ``model.`` weights of a checkpoint in a stage's folder.
 
     Raises:
         UserError: they are those of another system.
@@ -71,8 +71,8 @@ def _load(model: torch.nn.Module, state: dict[str, Tensor], folder: Path) -> Non
         model.load_state_dict(weights)
     except RuntimeError:
         raise UserError(
-            f"{folder / CHECKPOINT} is the checkpoint of another system: its weights do not fit "
-            f"{folder / pipeline.SETTINGS}; delete the folder to train it again"
+            f"{folder} holds the checkpoint of another system: its weights do not fit {pipeline.SETTINGS} beside it; "
+            "delete the folder to train it again"
         ) from None
     model.eval()
 
@@ -103,11 +103,11 @@ def load_sampler(folder: Path, acoustic: str) -> tuple[SamplerModel, Specificati
     Raises:
         UserError: it was trained on another stage one's vectors, or the checkpoint is missing or damaged.
     """
-    checkpoint = load_checkpoint(folder / CHECKPOINT)
+    checkpoint = load_checkpoint(folder / BEST)
     trained_on = checkpoint.get("acoustic")
     if trained_on != acoustic:
         raise UserError(
-            f"{folder / CHECKPOINT} predicts the vectors of stage one '{trained_on}', not of '{acoustic}'; "
+            f"{folder / BEST} predicts the vectors of stage one '{trained_on}', not of '{acoustic}'; "
             "train stage two on this stage one"
         )
     experiment = from_plain(read_json(folder / pipeline.SETTINGS))
@@ -203,9 +203,7 @@ def write_wave(path: Path, wave: NDArray[np.float32], sample_rate: int) -> None:
         soundfile.write(temporary, wave / max(1.0, peak), sample_rate, subtype="PCM_16", format="WAV")
 
 
-def synthesize_text(
-    experiment: Experiment, texts: Sequence[str], out: Path, samples: int = 1
-) -> list[Path]:
+def synthesize_text(experiment: Experiment, texts: Sequence[str], out: Path, samples: int = 1) -> list[Path]:
     """Speak texts with a trained system; write ``out/001.wav`` and so on, or ``001-2.wav`` for further samples.
 
     Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from data_modules.text.sentence import NODE_LABELS, TAGS
@@ -47,9 +48,7 @@ def build_acoustic(experiment: Experiment, sizes: Sizes) -> AcousticModel:
         )
     return AcousticModel(
         units=experiment.units,
-        phones=PhoneEncoder(
-            sizes.phones, settings.width, settings.kernel, settings.phone_layers, settings.dropout
-        ),
+        phones=PhoneEncoder(sizes.phones, settings.width, settings.kernel, settings.phone_layers, settings.dropout),
         reference=reference,
         latent=settings.latent,
         durations=DurationModel(settings.width, settings.kernel, settings.dropout),
@@ -83,12 +82,12 @@ def build_sampler(experiment: Experiment, sizes: Sizes) -> SamplerModel:
     settings, latent = experiment.sampler, experiment.acoustic.latent
     contexts = build_contexts(experiment, sizes)
     to_units = UNIT_CONTEXTS[experiment.units](contexts.width, settings.recurrent)
-    priors = {
+    priors: dict[str, Callable[[], GaussianPrior | AutoregressivePrior]] = {
         "gaussian": lambda: GaussianPrior(
             to_units.width, latent, settings.recurrent, settings.dropout, settings.kl_direction
         ),
         "autoregressive": lambda: AutoregressivePrior(
-            to_units.width, latent, settings.recurrent, settings.dropout, settings.forget
+            to_units.width, latent, settings.recurrent, settings.dropout, settings.own
         ),
     }
     return SamplerModel(experiment.units, contexts, to_units, priors[settings.prior](), latent)

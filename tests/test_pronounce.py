@@ -1,7 +1,5 @@
 """Every word gets the phones a reader would give it, or the user learns which word has none."""
 
-# ruff: noqa: RUF001
-
 from __future__ import annotations
 
 import random

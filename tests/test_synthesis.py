@@ -72,7 +72,7 @@ def test_an_oracle_cannot_speak_new_text(runs, tmp_path):
 
 
 def test_an_untrained_system_says_what_to_run(runs):
-    with pytest.raises(UserError, match="no trained acoustic.*prosody-tts train"):
+    with pytest.raises(UserError, match=r"no trained acoustic.*prosody-tts train"):
         Synthesizer.load(system(runs, "camp", "acoustic.latent=3"))
 
 

@@ -1,7 +1,5 @@
 """A text becomes a checked sentence, or the user learns in one sentence why it cannot."""
 
-# ruff: noqa: RUF001
-
 from __future__ import annotations
 
 import json

@@ -72,7 +72,9 @@ def test_the_same_seed_gives_the_same_weights(tmp_path):
 def test_a_killed_run_goes_on_to_the_same_weights(tmp_path, step):
     """Killed for real, in the middle of an epoch and at its end."""
     whole = train(tmp_path / "whole")
-    script = f"from pathlib import Path; from test_training import train; train(Path({str(tmp_path / 'cut')!r}), {step})"
+    script = (
+        f"from pathlib import Path; from test_training import train; train(Path({str(tmp_path / 'cut')!r}), {step})"
+    )
     path = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[1])])
     killed = subprocess.run([sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": path}, check=False)
     assert killed.returncode == -signal.SIGKILL

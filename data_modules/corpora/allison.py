@@ -119,7 +119,7 @@ def decode_g722(path: Path) -> np.ndarray:
 def _decode(source: Source, data: DataConfig, wavs: Path, progress: Progress) -> tuple[list[Utterance], list[Fault]]:
     transcript, recordings = read_transcript(source.transcript), source.recordings()
     faults = [Fault(name, "has no transcript") for name in recordings if name not in transcript]
-    utterances = []
+    utterances: list[Utterance] = []
     for done, (name, text) in enumerate(sorted(transcript.items()), start=1):
         found = _prompt(name, text, recordings.get(name), data, wavs)
         (faults if isinstance(found, Fault) else utterances).append(found)  # type: ignore[arg-type]

@@ -4,8 +4,6 @@ The library keeps its state in globals, and the testbed's audio depends on the c
 private copy of it, which leaves ``data_modules.espeak`` undisturbed.
 """
 
-# ruff: noqa: RUF001
-
 from __future__ import annotations
 
 import ctypes

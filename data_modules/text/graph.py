@@ -61,7 +61,7 @@ def constituency(text: str, words: Sequence[Word], tokens: Sequence[Token], tree
     relative clause, is SBAR over it; a lone noun or pronoun is an NP; S stands above all.
     """
     dependents: list[list[int]] = [[] for _ in tokens]
-    roots = []
+    roots: list[int] = []
     for i, token in enumerate(tokens):
         (roots if token.head == i else dependents[token.head]).append(i)
     forest = _Forest()

@@ -1,7 +1,5 @@
 """From words to phones: a registry of pronouncers with one contract."""
 
-# ruff: noqa: RUF001
-
 from __future__ import annotations
 
 import importlib.metadata
@@ -238,10 +236,10 @@ def _derived(word: str, tag: str) -> Phones:
     if word.endswith("'s") and len(word) > 2:
         return _with_s(_word(word[:-2], tag))
     for ending, stem_ending in (("ies", "y"), ("es", ""), ("s", "")):
-        stem = word.removesuffix(ending) + stem_ending
-        if word.endswith(ending) and len(stem) > 2 and stem in known:
-            spoken = choose(stem, tag, known[stem])
-            if ending != "es" or spoken[-1] in _SIBILANTS or stem.endswith("o"):
+        singular = word.removesuffix(ending) + stem_ending
+        if word.endswith(ending) and len(singular) > 2 and singular in known:
+            spoken = choose(singular, tag, known[singular])
+            if ending != "es" or spoken[-1] in _SIBILANTS or singular.endswith("o"):
                 return _with_s(spoken)
     return ()
 

@@ -4,8 +4,6 @@ Numbers should be spelled out beforehand; what is left of digits and of a few sy
 same and is pronounced character by character. Other symbols and emoji are not spoken: they count as punctuation.
 """
 
-# ruff: noqa: RUF001
-
 from __future__ import annotations
 
 import re

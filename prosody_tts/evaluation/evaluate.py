@@ -88,6 +88,7 @@ def _spoken(recordings: Sequence[Recording], stage: Stage) -> Iterator[tuple[lis
             for name in batch
         ]
         text = text_batch(items)
+        vectors: torch.Tensor | None
         if oracle is not None:
             rows = [torch.from_numpy(np.array(oracle.mean(name))) for name in batch]
             vectors = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)

@@ -52,7 +52,8 @@ class AcousticModel(nn.Module):
         self.units: Units = units
         self.phones = phones
         self.reference = reference
-        self.vectors = nn.Linear(latent, width) if reference is not None else None
+        # Shift and gain of phone states: the same vector means other things to other phones (ours).
+        self.vectors = nn.Linear(latent, 2 * width) if reference is not None else None
         self.durations = durations
         self.decoder = decoder
         self.readout = nn.Linear(width, 2)
@@ -69,11 +70,12 @@ class AcousticModel(nn.Module):
         return self.reference(batch.mel, spread(states, frame_phone), frame_unit, batch.frame_lengths, units)
 
     def condition(self, text: TextBatch, states: Tensor, vectors: Tensor | None) -> Tensor:
-        """Add each phone's prosody vector to its state: [B, P, D]."""
+        """Shift and scale each phone's state by its prosody vector: [B, P, D]."""
         if self.vectors is None or vectors is None:
             return states
         mask = length_mask(text.phone_lengths, states.shape[1])
-        return states + self.vectors(spread(vectors, text.phone_to_unit(self.units))) * mask[:, :, None]
+        shift, gain = self.vectors(spread(vectors, text.phone_to_unit(self.units))).chunk(2, dim=2)
+        return states + (shift + gain * states) * mask[:, :, None]
 
     def decode(self, conditioned: Tensor, text: TextBatch, durations: Tensor, frames: int) -> Rendered:
         """Render with given durations [B, P]."""

@@ -1,9 +1,10 @@
 """The learned aligner: a hidden Markov model whose Gaussians a small network computes from phones in context.
 
 Every phone has three states, begin, middle and end, of which the last two may be skipped, so that a phone lasts a frame
-or more; a pause slot has one state that may be skipped, so that a pause may last no frame at all. Means come from the
-states' embeddings and their neighbours (the idea of neural HMMs: Mehta et al. 2022, arXiv 2108.13320); training raises
-the probability of the mels summed over all paths. As a density of the mels it has no reason to be peaky, unlike CTC.
+or more; a pause slot has three states that are passed one after the other or skipped together, so that a pause lasts no
+frame at all, or longer than the closure of a stop. Means come from the states' embeddings and their neighbours (the
+idea of neural HMMs: Mehta et al. 2022, arXiv 2108.13320); training raises the probability of the mels summed over all
+paths. As a density of the mels it has no reason to be peaky, unlike CTC.
 """
 
 from __future__ import annotations
@@ -15,14 +16,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-#: States of a phone, and of a pause slot.
-STATES, PAUSE_STATES = 3, 1
+#: States of a phone, which share a label with no other, and of a pause slot, which share one.
+STATES, PAUSE_STATES = 3, 3
 #: Nats that entering a pause costs: short closures of stops look like pauses (ours).
 PAUSE_COST = 6.0
 #: Weight of a frame's log-density; its mel channels are far from independent, so their sum says too much (ours).
 TEMPER = 0.1
 #: Natural logarithms of variances are kept in this range.
 LOG_VARIANCE = (-5.0, 3.0)
+#: Variances learn this much faster than the learning rate says, for they are far from their start (ours).
+GAIN = 10.0
 #: While training begins: nats of the penalty one ``DIAGONAL_WIDTH`` (share of the clip) from the diagonal (ours).
 DIAGONAL, DIAGONAL_WIDTH = 10.0, 0.3
 #: While training begins: nats a standard deviation that a frame louder than ``QUIET`` speaks against a pause (ours).
@@ -39,6 +42,7 @@ class Lattice:
         phone: [B, S] phone each state belongs to, on the axis P.
         label: [B, S] index of the state among all phones' states.
         pause: [B, S] whether it is a pause slot's.
+        needed: [B] number of phones that are no pauses: the fewest frames a path can have.
         lengths: [B] number of states.
         jumps: [J + 1, B, S] natural-log weight of arriving at a state from the one ``j`` before it.
         first: [B, S] natural-log weight of beginning in a state.
@@ -48,6 +52,7 @@ class Lattice:
     phone: Tensor
     label: Tensor
     pause: Tensor
+    needed: Tensor
     lengths: Tensor
     jumps: Tensor
     first: Tensor
@@ -56,8 +61,9 @@ class Lattice:
 
 def lattice(phones: Tensor, pauses: Tensor, lengths: Tensor) -> Lattice:
     """Lay out the states of phones [B, P], some of which are ``pauses`` [B, P], for ``lengths`` [B]."""
-    position = torch.arange(phones.shape[1], device=phones.device)
-    counts = torch.where(pauses, PAUSE_STATES, STATES) * (position < lengths[:, None])
+    spoken = torch.arange(phones.shape[1], device=phones.device) < lengths[:, None]
+    counts = torch.where(pauses, PAUSE_STATES, STATES) * spoken
+    needed = (spoken & ~pauses).sum(1)
     sizes = counts.sum(1)
     index = torch.arange(int(sizes.max()), device=phones.device).expand(len(phones), -1).contiguous()
     inside = index < sizes[:, None]
@@ -65,12 +71,15 @@ def lattice(phones: Tensor, pauses: Tensor, lengths: Tensor) -> Lattice:
     phone = torch.searchsorted(ends, index, right=True).clamp(max=phones.shape[1] - 1)
     part = (index - (ends - counts).gather(1, phone)) * inside
     pause = pauses.gather(1, phone) & inside
-    label = phones.gather(1, phone) * STATES + part
+    label = phones.gather(1, phone) * STATES + part * ~pause
     skippable = (pause | (part > 0)) & inside
-    first = _reachable(skippable)
-    last = _reachable((skippable | ~inside).flip(1)).flip(1) & inside
-    jumps = _jumps(skippable) - PAUSE_COST * _later(pause, int(_longest_run(skippable)) + 1)
-    return Lattice(phone, label, pause, sizes, jumps, _log(first), _log(last))
+    # A pause is entered at its first state and left from its last.
+    enter, leave = ~pause | (part == 0), ~pause | (part == PAUSE_STATES - 1)
+    first = _all_before(skippable) & enter & inside
+    last = _all_before((skippable | ~inside).flip(1)).flip(1) & leave & inside
+    jumps = _jumps(skippable, enter, leave)
+    jumps[1:] -= PAUSE_COST * (pause & (part == 0))
+    return Lattice(phone, label, pause, needed, sizes, jumps, _log(first), _log(last))
 
 
 def forward_sum(emissions: Tensor, states: Lattice, frames: Tensor) -> Tensor:
@@ -108,7 +117,7 @@ class Aligner(nn.Module):
         embedded = self.embedding(states.label) * _inside(states)[:, :, None]
         hidden = self.context(embedded.transpose(1, 2)).transpose(1, 2)
         mean = self.mean(embedded + nn.functional.gelu(self.norm(hidden)))
-        log_variance = self.log_variance(states.label).clamp(*LOG_VARIANCE)
+        log_variance = (GAIN * self.log_variance(states.label)).clamp(*LOG_VARIANCE)
         precision = (-log_variance).exp()
         # The square of the distance, multiplied out: [B, T, S, 2 M] never exists.
         quadratic = observed.square() @ precision.transpose(1, 2)
@@ -125,20 +134,9 @@ class Aligner(nn.Module):
         emissions = self(mel, frames, states)
         if guidance > 0:
             emissions = emissions + guidance * _guide(mel, frames, states)
-        possible = has_path(frames, states)
+        possible = frames >= states.needed
         likelihood = forward_sum(emissions, states, frames)
         return -(likelihood * possible).sum() / (frames * possible).sum().clamp(min=1)
-
-
-def has_path(frames: Tensor, states: Lattice) -> Tensor:
-    """[B] whether a clip has a frame for every phone."""
-    return frames >= needed_frames(states)
-
-
-def needed_frames(states: Lattice) -> Tensor:
-    """[B] the number of phones that are no pauses: the fewest frames a path can have."""
-    part = states.label % STATES
-    return ((part == 0) & ~states.pause & _inside(states)).sum(1)
 
 
 def slopes(mel: Tensor, frames: Tensor) -> Tensor:
@@ -165,39 +163,33 @@ def _log(possible: Tensor) -> Tensor:
     return torch.where(possible, 0.0, NEVER)
 
 
-def _reachable(skippable: Tensor) -> Tensor:
-    """States before which all may be skipped."""
+def _all_before(skippable: Tensor) -> Tensor:
+    """Whether all states before one may be skipped."""
     before = nn.functional.pad(skippable[:, :-1], (1, 0), value=True)
     return before.long().cumprod(1).bool()
 
 
-def _longest_run(skippable: Tensor) -> Tensor:
+def _longest_run(skippable: Tensor) -> int:
     """Length of the longest run of states that may be skipped."""
     index = torch.arange(1, skippable.shape[1] + 1, device=skippable.device)
     stops = torch.where(skippable, 0, index).cummax(1).values
-    return (index - stops).max()
+    return int((index - stops).max())
 
 
-def _jumps(skippable: Tensor) -> Tensor:
-    """Log weights [J + 1, B, S]: from ``j`` states before where all states between may be skipped."""
-    reach = int(_longest_run(skippable)) + 1
-    between = torch.ones_like(skippable)
-    weights = [torch.zeros_like(skippable, dtype=torch.float32)]
-    for jump in range(1, reach + 1):
-        if jump > 1:
-            between = between & _delayed(skippable, jump - 1, False)
-        weights.append(_log(between & _delayed(torch.ones_like(skippable), jump, False)))
+def _jumps(skippable: Tensor, enter: Tensor, leave: Tensor) -> Tensor:
+    """Log weights [J + 1, B, S]: stay, go on by one, or go where all states between may be skipped."""
+    exists = torch.ones_like(skippable)
+    between = exists
+    weights = [_log(exists), _log(_delayed(exists, 1))]
+    for jump in range(2, _longest_run(skippable) + 2):
+        between = between & _delayed(skippable, jump - 1)
+        weights.append(_log(between & enter & _delayed(leave, jump)))
     return torch.stack(weights)
 
 
-def _later(pause: Tensor, reach: int) -> Tensor:
-    """[J + 1, B, S] one where a pause is entered, not where it is stayed in."""
-    return torch.stack([torch.zeros_like(pause)] + [pause] * reach).float()
-
-
-def _delayed(x: Tensor, by: int, fill: Any) -> Tensor:
-    """Move the last axis ``by`` places to the right."""
-    return nn.functional.pad(x, (by, 0), value=fill)[..., : x.shape[-1]]
+def _delayed(x: Tensor, by: int) -> Tensor:
+    """Move the last axis ``by`` places to the right, false entering."""
+    return nn.functional.pad(x, (by, 0), value=False)[..., : x.shape[-1]]
 
 
 def _arrivals(score: Tensor, reach: int) -> Tensor:
@@ -233,7 +225,9 @@ class _ForwardSum(torch.autograd.Function):
         emissions, jumps, last, frames, scores = ctx.saved_tensors
         reach, size = len(jumps) - 1, emissions.shape[2]
         # Weights of leaving a state towards the one j after it.
-        leave = torch.stack([nn.functional.pad(jumps[j], (0, j), value=NEVER)[:, j : j + size] for j in range(reach + 1)])
+        leave = torch.stack(
+            [nn.functional.pad(jumps[j], (0, j), value=NEVER)[:, j : j + size] for j in range(reach + 1)]
+        )
         posterior = torch.zeros_like(emissions)
         rest = last
         for t in range(emissions.shape[1] - 1, -1, -1):

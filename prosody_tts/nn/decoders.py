@@ -25,9 +25,7 @@ class ParallelDecoder(nn.Module):
     Contract: ``(states [B, P, D], durations [B, P], frame_lengths [B], T) -> Decoded``.
     """
 
-    def __init__(
-        self, width: int, mels: int, kernel: int, layers: int, frames_per_step: int, dropout: float
-    ) -> None:
+    def __init__(self, width: int, mels: int, kernel: int, layers: int, frames_per_step: int, dropout: float) -> None:
         super().__init__()
         self.frames_per_step = frames_per_step
         self.position = nn.Linear(3, width)

@@ -13,7 +13,7 @@ from prosody_tts.nn.units import POOLS, length_mask
 
 @dataclass
 class Posterior:
-    """Prosody vectors of a batch: ``mean`` [B, U, D] and ``scale`` [B, U, D], none where the encoder is deterministic."""
+    """Prosody vectors of a batch: ``mean`` and ``scale`` [B, U, D]; no scale where the encoder is deterministic."""
 
     mean: Tensor
     scale: Tensor | None

@@ -67,6 +67,9 @@ class SamplerModel(nn.Module):
     Vectors are modelled at zero mean and unit variance; ``mean`` and ``scale`` [D] hold the training set's own.
     """
 
+    mean: Tensor
+    scale: Tensor
+
     def __init__(
         self,
         units: Units,
@@ -95,9 +98,7 @@ class SamplerModel(nn.Module):
         target = Posterior(mean * mask[:, :, None], batch.scale / self.scale)
         return self.prior.loss(context, target, mask)
 
-    def sample(
-        self, text: TextBatch, temperature: float = 0.0, generator: torch.Generator | None = None
-    ) -> Tensor:
+    def sample(self, text: TextBatch, temperature: float = 0.0, generator: torch.Generator | None = None) -> Tensor:
         """Draw prosody vectors [B, U, D] in stage one's own scale."""
         context, mask = self.context(text)
         drawn = self.prior.sample(context, mask, temperature, generator)

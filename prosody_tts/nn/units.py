@@ -30,7 +30,9 @@ def pool_mean(states: Tensor, index: Tensor, mask: Tensor, count: int) -> Tensor
     """Average the states [B, T, D] of each unit: [B, U, D]; units without a frame get zeros."""
     weight = mask.to(states.dtype)
     target = index[:, :, None].expand(-1, -1, states.shape[2])
-    total = states.new_zeros(states.shape[0], count, states.shape[2]).scatter_add(1, target, states * weight[:, :, None])
+    total = states.new_zeros(states.shape[0], count, states.shape[2]).scatter_add(
+        1, target, states * weight[:, :, None]
+    )
     frames = weight.new_zeros(states.shape[0], count).scatter_add(1, index, weight)
     return total / frames.clamp(min=1)[:, :, None]
 

@@ -14,7 +14,7 @@ from data_modules.batches import AcousticBatch
 from data_modules.store import Specification
 from prosody_tts.config import OptimConfig
 from prosody_tts.errors import UserError
-from prosody_tts.nn.aligner import Aligner, Lattice, has_path, lattice, needed_frames
+from prosody_tts.nn.aligner import Aligner, Lattice, lattice
 from prosody_tts.stages.fit import CHECKPOINT, adam, load_checkpoint
 
 #: Share of the steps in which paths are guided towards the diagonal and pauses towards quiet frames (ours).
@@ -56,15 +56,12 @@ class AlignerStage(LightningModule):
             ValueError: a clip has fewer frames than phones; names the utterance.
         """
         states = _lattice(batch)
-        for name, frames, needed, possible in zip(
-            batch.text.ids,
-            batch.frame_lengths.tolist(),
-            needed_frames(states).tolist(),
-            has_path(batch.frame_lengths, states).tolist(),
-            strict=True,
-        ):
-            if not possible:
-                raise ValueError(f"{name} has {needed} phones but only {frames} frames; its text says more than its audio")
+        sizes = zip(batch.text.ids, batch.frame_lengths.tolist(), states.needed.tolist(), strict=True)
+        for name, frames, needed in sizes:
+            if frames < needed:
+                raise ValueError(
+                    f"{name} has {needed} phones but only {frames} frames; its text says more than its audio"
+                )
         emissions = self.model(batch.mel, batch.frame_lengths, states)
         durations = torch.zeros_like(batch.text.phones)
         for row, (frames, size) in enumerate(zip(batch.frame_lengths.tolist(), states.lengths.tolist(), strict=True)):

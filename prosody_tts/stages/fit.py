@@ -23,6 +23,7 @@ from prosody_tts.errors import UserError
 from prosody_tts.files import atomic
 
 CHECKPOINT = "last.ckpt"
+BEST = "best.ckpt"
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -115,13 +116,24 @@ def fit(
     folder: Path,
     loggers: Sequence[Logger],
     progress: Progress,
+    monitor: str | None = None,
 ) -> dict[str, float]:
     """Train to the last epoch, resuming from ``folder/last.ckpt`` where there is one.
 
-    Returns the last validation metrics. The same settings give the same weights, interrupted or not.
+    With ``monitor``, a metric of the development split to make small, the epoch that was best by it is kept in
+    ``folder/best.ckpt``. Returns the last metrics, and the best of the monitored one. The same settings give the same
+    weights, interrupted or not.
     """
     _quieten()
     checkpoint = folder / CHECKPOINT
+    best = ModelCheckpoint(
+        dirpath=folder,
+        filename="best",
+        monitor=monitor,
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+        auto_insert_metric_name=False,
+    )
     trainer = Trainer(
         max_epochs=optim.epochs,
         accelerator=run.accelerator,
@@ -137,6 +149,7 @@ def fit(
             StepSeed(seed),
             StopOnNaN(),
             ReportProgress(progress),
+            *([best] if monitor is not None else []),
             ModelCheckpoint(
                 dirpath=folder, filename="last", save_on_train_epoch_end=True, enable_version_counter=False
             ),
@@ -145,7 +158,10 @@ def fit(
     trainer.fit(module, data, ckpt_path=str(checkpoint) if checkpoint.exists() else None)
     if trainer.interrupted:
         raise KeyboardInterrupt
-    return {name: float(value) for name, value in trainer.callback_metrics.items()}
+    metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    if monitor is not None and best.best_model_score is not None:
+        metrics[f"best/{monitor}"] = float(best.best_model_score)
+    return metrics
 
 
 def _quieten() -> None:

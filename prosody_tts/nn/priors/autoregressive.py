@@ -14,22 +14,29 @@ class AutoregressivePrior(nn.Module):
     The loss is the negative log-likelihood of a Huber density up to a constant, so sampling at a temperature adds
     noise of the training residual's spread, kept in ``spread`` (ours; CAMP takes the prediction itself).
 
-    In training whole previous vectors are withheld at the rate ``forget`` (ours): a recording's last vector tells the
-    speaker's choice of register, which text never does, and a predictor that leans on it has little to say by itself.
+    In training the previous vectors of a share ``own`` of the sentences are the predictor's own (scheduled sampling in
+    two passes, after Mihaylova & Martins 2019; ours). Under teacher forcing alone the last vector tells which register
+    the speaker chose, which text never does; at synthesis the predictor would follow its own first guess as if it
+    were the speaker's, and end up in one register where the mean of all is asked for.
     """
 
-    def __init__(self, context: int, latent: int, recurrent: int, dropout: float, forget: float) -> None:
+    spread: Tensor
+
+    def __init__(self, context: int, latent: int, recurrent: int, dropout: float, own: float) -> None:
         super().__init__()
-        self.forget = forget
+        self.own = own
         self.prenet = nn.Sequential(nn.Linear(latent, recurrent // 2), nn.ReLU(), nn.Dropout(dropout))
         self.recurrent = nn.LSTM(context + recurrent // 2, recurrent, num_layers=2, batch_first=True, dropout=dropout)
         self.out = nn.Linear(recurrent + context, latent)
         self.register_buffer("spread", torch.ones(latent))
 
     def loss(self, context: Tensor, posterior: Posterior, mask: Tensor) -> Tensor:
-        previous = nn.functional.pad(posterior.mean, (0, 0, 1, 0))[:, :-1]
-        if self.training and self.forget > 0:
-            previous = previous * (torch.rand_like(previous[:, :, :1]) >= self.forget)
+        given = posterior.mean
+        if self.training and self.own > 0:
+            chosen = torch.rand(given.shape[0], 1, 1, device=given.device) < self.own
+            with torch.no_grad():
+                given = torch.where(chosen, self.sample(context, mask, 0.0), given)
+        previous = nn.functional.pad(given, (0, 0, 1, 0))[:, :-1]
         hidden = self.recurrent(torch.cat([context, self.prenet(previous)], dim=2))[0]
         predicted = self.out(torch.cat([hidden, context], dim=2))
         if self.training:
