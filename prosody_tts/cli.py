@@ -28,6 +28,7 @@ from prosody_tts.config import Experiment, load
 from prosody_tts.errors import UserError, nearest
 
 PAPER_TABLES = "paper_tables"
+REPORT = "report"
 EXAMPLES = """
 Examples:
 
@@ -146,7 +147,7 @@ def reproduce(
 
     From the corpus to the numbers; FILE is sweeps/paper_tables.yaml unless given.
     """
-    _sweep(arguments, PAPER_TABLES, workers, 0, dry_run)
+    _sweep(arguments, PAPER_TABLES, workers, 0, dry_run, REPORT)
 
 
 @app.command()
@@ -227,7 +228,14 @@ def _load_sweep(arguments: Sequence[str] | None, default: str | None, seed: int)
     return to_slug(found.name), {name: experiment for name, (_, experiment) in named.items()}
 
 
-def _sweep(arguments: Sequence[str] | None, default: str | None, workers: int | None, seed: int, dry_run: bool) -> None:
+def _sweep(
+    arguments: Sequence[str] | None,
+    default: str | None,
+    workers: int | None,
+    seed: int,
+    dry_run: bool,
+    place: str | None = None,
+) -> None:
     from prosody_tts.sweeps import overview, run_sweep
 
     name, experiments = _load_sweep(arguments, default, seed)
@@ -236,20 +244,25 @@ def _sweep(arguments: Sequence[str] | None, default: str | None, workers: int | 
             _out().print(shown)
         return
     status = conclude(run_sweep(experiments, workers))
-    _print_report(name, experiments, arguments)
+    _print_report(name, experiments, arguments, place)
     _check(status)
 
 
-def _print_report(name: str, experiments: Mapping[str, Experiment], arguments: Sequence[str] | None) -> None:
-    """Print the table of what is finished, and where its page is."""
+def _print_report(
+    name: str,
+    experiments: Mapping[str, Experiment],
+    arguments: Sequence[str] | None,
+    place: str | None = None,
+) -> None:
+    """Print the table of what is finished, and where its page is: ``place`` in the run folder, or by its name."""
     from prosody_tts.pipeline import is_done, plan, report
 
     finished = {key: value for key, value in experiments.items() if is_done(plan(value)[-1])}
     if not finished:
         raise UserError(f"nothing of {name} is finished yet; run it with `{PROGRAM} sweep {name}`")
     first = next(iter(experiments.values()))
-    parts = [name, first.corpus, first.size]
-    folder = Path(first.run.folder) / "reports" / "-".join(parts)
+    named = "-".join([name, first.corpus, first.size])
+    folder = Path(first.run.folder) / (place or f"reports/{named}")
     files, overrides = split_arguments(arguments or ())
     command = shlex.join([PROGRAM, "sweep", *(files or [name]), *overrides])
     _out().print(report(finished, folder, command))
