@@ -30,7 +30,7 @@ VERSIONS = {
     "corpus": 1,
     "text": 1,
     "audio": 1,
-    "aligner": 1,
+    "aligner": 2,
     "alignment": 1,
     "acoustic": 2,
     "sampler": 2,

@@ -34,7 +34,7 @@ def durations_from_ends(
         if needed[-1] > frames:
             raise ValueError(f"{needed[-1]} frames are needed and the clip has {frames}")
         # Push ends to the right until every phone has its frames, then to the left until the clip's end suffices.
-        bounds = np.maximum.accumulate(bounds - needed) + needed
+        bounds = np.maximum.accumulate(np.maximum(bounds - needed, 0)) + needed
         bounds = np.minimum(bounds, frames - (needed[-1] - needed))
     return np.diff(bounds, prepend=0)
 

@@ -24,7 +24,7 @@ GUIDED = 0.3
 class AlignerStage(LightningModule):
     """Wires loss, guidance and optimiser to an ``Aligner``.
 
-    Batches need no durations. Loss: negative log-likelihood in tempered nats per frame, summed over all paths.
+    Batches need no durations. Loss: ``Aligner.loss`` in nats per frame; on the development set ``Aligner.surprise``.
     """
 
     def __init__(self, model: Aligner, optim: OptimConfig, specification: Specification) -> None:
@@ -33,18 +33,17 @@ class AlignerStage(LightningModule):
         self.optim = optim
         self.specification = specification
 
-    def loss(self, batch: AcousticBatch, guidance: float = 0.0) -> Tensor:
-        """The aligner's loss on a batch."""
-        return self.model.loss(batch.mel, batch.frame_lengths, _lattice(batch), guidance)
-
     def training_step(self, batch: AcousticBatch, batch_idx: int) -> Tensor:
         share = self.global_step / (GUIDED * self.trainer.estimated_stepping_batches)
-        loss = self.loss(batch, max(0.0, 1.0 - share))
-        self.log("train/loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(batch.text.ids))
+        loss = self.model.loss(batch.mel, batch.frame_lengths, _lattice(batch), max(0.0, 1.0 - share))
+        self._log("train/loss", loss.detach(), batch)
         return loss
 
     def validation_step(self, batch: AcousticBatch, batch_idx: int) -> None:
-        self.log("dev/loss", self.loss(batch), on_step=False, on_epoch=True, batch_size=len(batch.text.ids))
+        self._log("dev/surprise", self.model.surprise(batch.mel, batch.frame_lengths, _lattice(batch)), batch)
+
+    def _log(self, name: str, value: Tensor, batch: AcousticBatch) -> None:
+        self.log(name, value, on_step=False, on_epoch=True, batch_size=len(batch.text.ids))
 
     @torch.inference_mode()
     def align(self, batch: AcousticBatch) -> Tensor:
