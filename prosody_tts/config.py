@@ -197,15 +197,15 @@ class SamplerConfig:
     """``sampler_posterior`` is KL(sampler || posterior), as Kathaka prints it."""
     width: int = 64
     """Channels of context encoders (ours)."""
-    recurrent: int = 64
+    recurrent: int = 128
     """Units of the prior's recurrent layers (ours)."""
-    dropout: float = 0.4
+    dropout: float = 0.3
     """Dropout (ours)."""
     own: float = 0.9
     """Share of sentences on which the autoregressive prior is trained with its own previous vectors (ours)."""
     passes: int | None = None
     """Graph message passes; none takes the 75th percentile of the corpus's graph diameters, as Kathaka does."""
-    optim: OptimConfig = field(default_factory=lambda: OptimConfig(learning_rate=2e-3, epochs=16, batch=32))
+    optim: OptimConfig = field(default_factory=lambda: OptimConfig(learning_rate=2e-3, epochs=20, batch=32))
     """Optimisation; the epoch that is best on the development split is kept (ours)."""
 
 

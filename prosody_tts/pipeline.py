@@ -33,7 +33,7 @@ VERSIONS = {
     "aligner": 2,
     "alignment": 1,
     "acoustic": 2,
-    "sampler": 2,
+    "sampler": 3,
     "evaluate": 1,
     "report": 1,
 }

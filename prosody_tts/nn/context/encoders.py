@@ -29,17 +29,21 @@ class PhoneContext(nn.Module):
 class BertContext(nn.Module):
     """BERT states averaged over the word pieces of each token (CAMP, section 2.3), projected, then a BiLSTM.
 
-    The states come frozen from the feature cache.
+    The states come frozen from the feature cache. The largest value of each projected channel over the sentence is
+    given to every token besides (ours): what one word says of the whole, such as a mood, need not be carried along.
     """
 
     def __init__(self, bert: int, width: int, dropout: float) -> None:
         super().__init__()
         self.project = nn.Sequential(nn.LayerNorm(bert), nn.Dropout(dropout), nn.Linear(bert, width), nn.GELU())
         self.recurrent = BiLSTM(width, width)
+        self.whole = nn.Sequential(nn.Dropout(dropout), nn.Linear(width, width))
 
     def forward(self, text: TextBatch) -> Tensor:
         states = self.project(text.bert)
-        return states + self.recurrent(states, text.word_lengths)
+        outside = ~length_mask(text.word_lengths, states.shape[1])[:, :, None]
+        whole = self.whole(states.masked_fill(outside, -torch.inf).amax(1, keepdim=True))
+        return states + self.recurrent(states, text.word_lengths) + whole
 
 
 class TagContext(nn.Module):
