@@ -127,14 +127,18 @@ def test_long_texts_are_read_in_windows(analyser: TextAnalyser, bert: Bert) -> N
     room = bert.longest - 2
     prefix = [*sentence.pieces[: room + 1], sentence.pieces[-1]]
     with torch.inference_mode():
-        hidden = bert.model(input_ids=torch.tensor([prefix]), output_hidden_states=True).hidden_states[-1][0].numpy()
+        hidden = (
+            bert.model(input_ids=torch.tensor([prefix]), output_hidden_states=True).hidden_states[bert.layer][0].numpy()
+        )
     shared = [w for w, (_, last) in enumerate(sentence.piece_spans) if last <= room // 2]
     expected = np.stack([hidden[first:last].mean(0) for first, last in (sentence.piece_spans[w] for w in shared)])
     np.testing.assert_allclose(states[: len(shared)], expected, atol=1e-5)
     # Beyond it the context differs, the meaning hardly: windows agree with a window set elsewhere.
     tail = [sentence.pieces[0], *sentence.pieces[-room - 1 :]]
     with torch.inference_mode():
-        hidden = bert.model(input_ids=torch.tensor([tail]), output_hidden_states=True).hidden_states[-1][0].numpy()
+        hidden = (
+            bert.model(input_ids=torch.tensor([tail]), output_hidden_states=True).hidden_states[bert.layer][0].numpy()
+        )
     shift = len(sentence.pieces) - len(tail)
     last_words = [w for w, (first, _) in enumerate(sentence.piece_spans) if first > shift + 3 * room // 4]
     expected = np.stack(
@@ -176,6 +180,6 @@ def test_a_missing_model_is_the_users_to_mend(tmp_path, monkeypatch: pytest.Monk
 
 def test_a_folder_is_as_good_as_a_name(bert: Bert, analyser: TextAnalyser) -> None:
     sentences = analyser.analyse(["I don't mind."])
-    folder = Bert(str(bert.folder))
+    folder = Bert(str(bert.folder), bert.layer)
     assert np.array_equal(folder.states(sentences)[0], bert.states(sentences)[0])
     assert folder.identity()["content"] == bert.identity()["content"]
