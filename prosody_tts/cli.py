@@ -69,9 +69,8 @@ def prepare(arguments: Arguments = None, workers: Workers = None) -> None:
 
     Aligns it where need be, and reports what was left out.
     """
-    files, overrides = split_arguments(arguments or ())
     # No system has a say in the features, so none need be named.
-    experiment = load(one_file(files, "baseline"), overrides)
+    experiment = _experiment(arguments, "baseline")
     _run(experiment, workers, PREPARATION)
     _print_corpus(experiment)
 
@@ -102,8 +101,9 @@ def synthesize(
     Trains it first if need be; reads stdin where there is no --text or --file.
     """
     experiment = _experiment(arguments)
-    if experiment.vectors == "recording":  # said before hours of training, not after
-        raise UserError(f"{experiment.system} takes its prosody from recordings and cannot speak new text")
+    from prosody_tts.pipeline import check_speaks_text
+
+    check_speaks_text(experiment)  # before hours of training, not after
     texts = _texts(text, file)
     _run(experiment, workers, TRAINING)
     from prosody_tts.synthesis import synthesize_text
@@ -197,9 +197,9 @@ def _out() -> Console:
     return Console(width=wide)
 
 
-def _experiment(arguments: Sequence[str] | None) -> Experiment:
+def _experiment(arguments: Sequence[str] | None, default: str | None = None) -> Experiment:
     files, overrides = split_arguments(arguments or ())
-    return load(one_file(files), overrides)
+    return load(one_file(files, default), overrides)
 
 
 def _run(experiment: Experiment, workers: int | None, kinds: frozenset[str] | None = None) -> None:

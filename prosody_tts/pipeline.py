@@ -155,6 +155,12 @@ def plan(experiment: Experiment) -> list[Stage]:
     return [*stages.stages.values(), copy, evaluate]
 
 
+def check_speaks_text(experiment: Experiment) -> None:
+    """Raise ``UserError`` for an oracle, which has no prosody for text without a recording."""
+    if experiment.vectors == "recording":
+        raise UserError(f"{experiment.system} takes its prosody from recordings and cannot speak new text")
+
+
 def _given_aligner(experiment: Experiment) -> str | None:
     """Identity of the checkpoint that ``aligned_by`` names."""
     if experiment.aligned_by is None:

@@ -138,7 +138,7 @@ def run_audio(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]:
 
 
 def store_of(stage: Stage) -> FeatureStore:
-    """The features a stage reads."""
+    """The features a stage reads; without durations for one that comes before the alignment."""
     durations = stage.input("alignment") / "durations.json" if "alignment" in stage.inputs else None
     return FeatureStore(stage.input("corpus"), stage.input("text"), stage.input("audio"), durations)
 
@@ -160,7 +160,7 @@ def run_aligner(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any
 
 def run_alignment(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]:
     """Write the frames of every phone: from exact times, or from an aligner."""
-    store = store_of_unaligned(stage)
+    store = store_of(stage)
     total = len(store.ids("train", "dev", "test"))
     faults: list[Fault] = []
     if stage.experiment.corpus == "testbed":
@@ -171,11 +171,6 @@ def run_alignment(stage: Stage, folder: Path, progress: Progress) -> dict[str, A
     write_json(folder / "durations.json", durations)
     lengths = [d for row in durations.values() for d in row]
     return {"aligned": len(durations), "share": len(durations) / max(total, 1), "mean_frames": float(np.mean(lengths))}
-
-
-def store_of_unaligned(stage: Stage) -> FeatureStore:
-    """The features before alignment."""
-    return FeatureStore(stage.input("corpus"), stage.input("text"), stage.input("audio"), None)
 
 
 def _exact(stage: Stage, store: FeatureStore) -> dict[str, list[int]]:

@@ -153,11 +153,17 @@ class Synthesizer:
                     f"{experiment.system} has no trained {stages[kind].label} in {experiment.run.folder}; "
                     "run 'prosody-tts train' with the same settings first"
                 )
-        acoustic, spec = load_acoustic(pipeline.folder(stages["acoustic"]))
-        sampler, sampler_spec = None, None
-        if "sampler" in needed:
-            sampler, sampler_spec = load_sampler(pipeline.folder(stages["sampler"]), stages["acoustic"].identity)
-        return Synthesizer(acoustic, spec, sampler, build_vocoder(experiment.audio, experiment.synthesis), sampler_spec)
+        return Synthesizer.read(experiment, *(pipeline.folder(stages[kind]) for kind in needed))
+
+    @staticmethod
+    def read(experiment: Experiment, acoustic: Path, sampler: Path | None = None) -> Synthesizer:
+        """Wire the stages in two folders, which carry their identities as names, and the experiment's vocoder."""
+        vocoder = build_vocoder(experiment.audio, experiment.synthesis)
+        stage_one, spec = load_acoustic(acoustic)
+        if sampler is None:
+            return Synthesizer(stage_one, spec, None, vocoder)
+        stage_two, sampler_spec = load_sampler(sampler, acoustic.name)
+        return Synthesizer(stage_one, spec, stage_two, vocoder, sampler_spec)
 
     @torch.inference_mode()
     def predict(self, text: TextBatch, temperature: float, seed: int) -> Tensor | None:
@@ -211,8 +217,7 @@ def synthesize_text(experiment: Experiment, texts: Sequence[str], out: Path, sam
     """
     from data_modules.text.analysis import TextAnalyser
 
-    if experiment.vectors == "recording":
-        raise UserError(f"{experiment.system} takes its prosody from recordings and cannot speak new text")
+    pipeline.check_speaks_text(experiment)
     synthesizer = Synthesizer.load(experiment)
     analyser = TextAnalyser(experiment)
     sentences = analyser.analyse(list(texts))

@@ -22,7 +22,7 @@ from prosody_tts.evaluation.measure import mcd, measure_speech, mel_l1, token_st
 from prosody_tts.evaluation.metrics import by_sentence
 from prosody_tts.evaluation.results import Contour, Readout, UtteranceResult, write_results
 from prosody_tts.pipeline import Stage
-from prosody_tts.synthesis import Speech, Synthesizer, build_vocoder, load_acoustic, load_sampler, write_wave
+from prosody_tts.synthesis import Speech, Synthesizer, build_vocoder, write_wave
 
 #: Sentences synthesised together; changes speed only.
 BATCH = 16
@@ -69,12 +69,8 @@ def _copies(recordings: Sequence[Recording], experiment: Experiment) -> Iterator
 def _spoken(recordings: Sequence[Recording], stage: Stage) -> Iterator[tuple[list[Recording], Speech, str]]:
     """Speak each sentence; once for all its renditions where nothing of the recording is used."""
     experiment = stage.experiment
-    acoustic, spec = load_acoustic(stage.input("acoustic"))
-    sampler, sampler_spec = None, None
-    if experiment.vectors == "predicted":
-        sampler, sampler_spec = load_sampler(stage.input("sampler"), stage.inputs["acoustic"])
-    vocoder = build_vocoder(experiment.audio, experiment.synthesis)
-    synthesizer = Synthesizer(acoustic, spec, sampler, vocoder, sampler_spec)
+    sampler = stage.input("sampler") if experiment.vectors == "predicted" else None
+    synthesizer = Synthesizer.read(experiment, stage.input("acoustic"), sampler)
     oracle = VectorStore(stage.input("acoustic")) if experiment.vectors == "recording" else None
     groups: dict[str, list[Recording]] = {}
     for recording in recordings:
