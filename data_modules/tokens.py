@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from data_modules.alignment.frames import durations_from_ends
 from data_modules.corpora.contract import PhoneTime
 from data_modules.text.sentence import PAUSE, Sentence
 
@@ -16,8 +17,6 @@ LEAST_VOICED = 3
 
 def exact_durations(sentence: Sentence, phones: Sequence[PhoneTime], frames: int, hop_seconds: float) -> list[int]:
     """Frames of each phone [P] from exact times; pause slots without a pause get zero; the sum is ``frames``.
-
-    Boundaries are rounded, not lengths, so errors do not add up.
 
     Raises:
         ValueError: the timed phones are not the sentence's.
@@ -38,9 +37,7 @@ def exact_durations(sentence: Sentence, phones: Sequence[PhoneTime], frames: int
         ends.append(time)
     if at != len(phones):
         raise ValueError(f"{len(phones) - at} timed phones are left over after the last word")
-    bounds = np.minimum(np.round(np.array(ends) / hop_seconds), frames).astype(int)
-    bounds[-1] = frames
-    return np.diff(bounds, prepend=0).tolist()
+    return durations_from_ends(ends, frames, hop_seconds).tolist()
 
 
 def token_durations(sentence: Sentence, durations: Sequence[int]) -> NDArray[np.int64]:

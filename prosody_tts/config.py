@@ -200,8 +200,10 @@ class SamplerConfig:
     """Channels of context encoders (ours)."""
     recurrent: int = 128
     """Units of the prior's recurrent layers (ours)."""
-    dropout: float = 0.3
-    """Dropout (ours)."""
+    dropout: float = 0.4
+    """Dropout, of whole channels of a sentence (ours)."""
+    huber: float = 4.0
+    """Threshold of the Huber loss, in standard deviations of the vectors; CAMP has 1, in a scale it does not print."""
     own: float = 0.9
     """Share of sentences on which the autoregressive prior is trained with its own previous vectors (ours)."""
     passes: int | None = None
@@ -428,6 +430,8 @@ def _validate(experiment: Experiment) -> None:
     for name, value in positive.items():
         if value < 1:
             raise UserError(f"{name}={value} must be at least 1")
+    if experiment.sampler.huber <= 0:
+        raise UserError(f"sampler.huber={experiment.sampler.huber} must be above 0")
     if experiment.synthesis.temperature < 0:
         raise UserError(f"synthesis.temperature={experiment.synthesis.temperature} must not be negative")
     if not 0 <= experiment.data.allowed_bad <= 1:

@@ -31,9 +31,9 @@ VERSIONS = {
     "text": 1,
     "audio": 1,
     "aligner": 2,
-    "alignment": 1,
-    "acoustic": 2,
-    "sampler": 3,
+    "alignment": 2,
+    "acoustic": 3,
+    "sampler": 4,
     "evaluate": 1,
     "report": 1,
 }

@@ -87,7 +87,7 @@ def build_sampler(experiment: Experiment, sizes: Sizes) -> SamplerModel:
             to_units.width, latent, settings.recurrent, settings.dropout, settings.kl_direction
         ),
         "autoregressive": lambda: AutoregressivePrior(
-            to_units.width, latent, settings.recurrent, settings.dropout, settings.own
+            to_units.width, latent, settings.recurrent, settings.dropout, settings.own, settings.huber
         ),
     }
     return SamplerModel(experiment.units, contexts, to_units, priors[settings.prior](), latent)

@@ -45,7 +45,8 @@ def test_durations_sum_to_frames_and_boundaries_do_not_drift(words, data):
     frames = 1 + int(clock / hop)
     durations = exact_durations(parsed, times, frames, hop)
     assert sum(durations) == frames and min(durations) >= 0
-    bounds = np.cumsum(durations)[:-1] * hop
+    # Frame t is centred t * hop into the clip, so a boundary lies midway between two centres.
+    bounds = (np.cumsum(durations)[:-1] - 0.5) * hop
     assert np.abs(bounds - np.array(ends[:-1])).max() <= hop / 2 + 1e-9 if len(bounds) else True
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from data_modules.batches import TextBatch
-from prosody_tts.nn.layers import BiLSTM, ConvStack
+from prosody_tts.nn.layers import BiLSTM, ConvStack, SentenceDropout
 from prosody_tts.nn.units import length_mask, pool_mean
 
 
@@ -35,9 +35,9 @@ class BertContext(nn.Module):
 
     def __init__(self, bert: int, width: int, dropout: float) -> None:
         super().__init__()
-        self.project = nn.Sequential(nn.LayerNorm(bert), nn.Dropout(dropout), nn.Linear(bert, width), nn.GELU())
+        self.project = nn.Sequential(nn.LayerNorm(bert), SentenceDropout(dropout), nn.Linear(bert, width), nn.GELU())
         self.recurrent = BiLSTM(width, width)
-        self.whole = nn.Sequential(nn.Dropout(dropout), nn.Linear(width, width))
+        self.whole = nn.Sequential(SentenceDropout(dropout), nn.Linear(width, width))
 
     def forward(self, text: TextBatch) -> Tensor:
         states = self.project(text.bert)

@@ -9,7 +9,11 @@ from prosody_tts.nn.reference import Posterior
 
 
 class AutoregressivePrior(nn.Module):
-    """Pre-net on the previous vector, two LSTM layers, a projection; Huber loss with threshold 1 (CAMP, section 2.3).
+    """Pre-net on the previous vector, two LSTM layers, a projection; Huber loss (CAMP, section 2.3).
+
+    CAMP's threshold of 1 holds on its vectors' own scale, which is not printed; ours have unit variance. Where what no
+    text tells (a high or a low register) makes two clusters some two deviations apart, a Huber loss of threshold 1 is
+    almost flat between them, and the prediction wanders to one of the two instead of their mean.
 
     The loss is the negative log-likelihood of a Huber density up to a constant, so sampling at a temperature adds
     noise of the training residual's spread, kept in ``spread`` (ours; CAMP takes the prediction itself).
@@ -22,9 +26,10 @@ class AutoregressivePrior(nn.Module):
 
     spread: Tensor
 
-    def __init__(self, context: int, latent: int, recurrent: int, dropout: float, own: float) -> None:
+    def __init__(self, context: int, latent: int, recurrent: int, dropout: float, own: float, threshold: float) -> None:
         super().__init__()
         self.own = own
+        self.threshold = threshold
         self.prenet = nn.Sequential(nn.Linear(latent, recurrent // 2), nn.ReLU(), nn.Dropout(dropout))
         self.recurrent = nn.LSTM(context + recurrent // 2, recurrent, num_layers=2, batch_first=True, dropout=dropout)
         self.out = nn.Linear(recurrent + context, latent)
@@ -41,7 +46,7 @@ class AutoregressivePrior(nn.Module):
         predicted = self.out(torch.cat([hidden, context], dim=2))
         if self.training:
             self._track((posterior.mean - predicted).detach(), mask)
-        return nn.functional.huber_loss(predicted[mask], posterior.mean[mask], delta=1.0)
+        return nn.functional.huber_loss(predicted[mask], posterior.mean[mask], delta=self.threshold)
 
     def _track(self, residual: Tensor, mask: Tensor) -> None:
         """Keep a moving average of the residual's root mean square."""
