@@ -156,9 +156,14 @@ class AcousticConfig:
 
     reference: Literal["none", "variational", "deterministic"] = "none"
     """Where prosody vectors come from: nowhere (baseline), Kathaka's or CAMP's reference encoder."""
+    reference_phones: bool = True
+    """Whether the reference encoder is given the phones' states, as CAMP's is; Kathaka's hears the mel alone."""
+    reference_f0: bool = False
+    """Whether the reference encoder is given the F0 track besides the mel, for corpora too small to learn F0 from the
+    mel (ours)."""
     latent: int = 8
     """Dimensions of a prosody vector (both papers leave it open; arXiv 2301.11446 has 64 and 8)."""
-    pool: Literal["last", "middle", "mean", "thirds"] = "last"
+    pool: Literal["last", "middle", "mean", "thirds", "fifths"] = "last"
     """How frames become one vector a unit; CAMP takes the last frame."""
     kl: float = 1e-4
     """Weight of the Kullback-Leibler term after annealing, per frame-normalised loss (ours)."""
@@ -180,6 +185,8 @@ class AcousticConfig:
     """Weight of the duration loss (ours)."""
     readout_weight: float = 0.1
     """Weight of the head that reads word F0 and energy from the decoder's states (ours)."""
+    contour_weight: float = 0.1
+    """Weight of the head that reads word F0 and energy from the prosody vectors alone (ours)."""
     optim: OptimConfig = field(
         default_factory=lambda: OptimConfig(learning_rate=4e-3, final_rate=0.05, batch=8, epochs=18)
     )

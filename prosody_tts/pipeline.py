@@ -32,7 +32,7 @@ VERSIONS = {
     "audio": 1,
     "aligner": 2,
     "alignment": 2,
-    "acoustic": 3,
+    "acoustic": 4,
     "sampler": 4,
     "evaluate": 1,
     "report": 1,

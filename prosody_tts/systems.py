@@ -37,8 +37,8 @@ def build_acoustic(experiment: Experiment, sizes: Sizes) -> AcousticModel:
     reference = None
     if settings.reference != "none":
         reference = REFERENCES[settings.reference](
-            mels=sizes.mels,
-            states=settings.width,
+            mels=sizes.mels + 2 * settings.reference_f0,
+            states=settings.width if settings.reference_phones else 0,
             width=settings.width,
             latent=settings.latent,
             kernel=settings.kernel,
@@ -50,6 +50,7 @@ def build_acoustic(experiment: Experiment, sizes: Sizes) -> AcousticModel:
         units=experiment.units,
         phones=PhoneEncoder(sizes.phones, settings.width, settings.kernel, settings.phone_layers, settings.dropout),
         reference=reference,
+        hears_f0=settings.reference_f0,
         latent=settings.latent,
         durations=DurationModel(settings.width, settings.kernel, settings.dropout),
         decoder=DECODERS["parallel"](
