@@ -39,27 +39,30 @@ def main(archive: str, metadata: str) -> None:
     reading = time.perf_counter() - start
     start = time.perf_counter()
     reasons: list[tuple[str, str]] = []
-    frames = counted = short = 0
+    frames = sound = short = 0
     for name, grid in grids.items():
         try:
             if isinstance(grid, UserError):
                 raise grid
-            phones = timed_phones(grid, texts[name], ARPABET)
+            timed_phones(grid, texts[name], ARPABET)
         except UserError as error:
             reasons.append((name, str(error)))
+        if isinstance(grid, UserError):
             continue
-        # As of audio that ends where the grid does: frame t is centred on t * HOP.
+        # As of audio that ends where the grid does: frame t is centred on t * HOP. The words are the grid's own.
+        phones = grid.phones
         total = 1 + int(grid.end / HOP)
         labels = _labels(phones)
         durations = exact_durations(labels, phones, total, HOP, least=1)
         assert sum(durations) == total, f"{name}: {sum(durations)} frames of {total}"
         assert all(d > 0 for d, label in zip(durations, labels, strict=True) if label != PAUSE), name
-        frames, counted = frames + total, counted + 1
+        frames, sound = frames + total, sound + 1
         short += sum(phone.word >= 0 and phone.end - phone.start < HOP for phone in phones)
     matching = time.perf_counter() - start
     shown = Table("measure", "value", title=f"{len(grids)} TextGrids of {len(texts)} transcripts")
-    shown.add_row("agree with the transcript", f"{counted} ({counted / len(grids):.2%})")
-    shown.add_row("durations sum to the frames", f"{counted} of {counted}, {frames * HOP / 3600:.2f} h")
+    agree = len(grids) - len(reasons)
+    shown.add_row("agree with the transcript", f"{agree} ({agree / len(grids):.2%})")
+    shown.add_row("durations sum to the frames", f"{sound} of {sound} that can be read, {frames * HOP / 3600:.2f} h")
     shown.add_row("phones shorter than a frame", str(short))
     shown.add_row("files read a second", f"{len(grids) / reading:.0f}")
     shown.add_row("files matched and counted in frames a second", f"{len(grids) / matching:.0f}")

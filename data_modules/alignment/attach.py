@@ -9,7 +9,7 @@ from typing import Any
 
 from data_modules.alignment.grid_files import grid_paths, read_grids
 from data_modules.alignment.matching import timed_phones
-from data_modules.alignment.textgrids import read_grid
+from data_modules.alignment.textgrids import LONGER, read_grid
 from data_modules.corpora.contract import Corpus, Fault, PhoneTime, Progress, Utterance
 from data_modules.corpora.screening import content_digest, screen
 from data_modules.corpora.splits import with_splits
@@ -18,8 +18,6 @@ from prosody_tts.errors import UserError
 
 #: Raise it when a rule of reading or matching changes what an utterance is given.
 RULES = 1
-#: Seconds by which a grid may be longer than its audio: a frame or so.
-LONGER = 0.02
 
 
 def textgrids_identity(experiment: Experiment) -> dict[str, Any]:

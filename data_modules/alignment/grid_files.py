@@ -86,6 +86,9 @@ def _tar(path: Path, source: str, wanted: Collection[str]) -> Iterator[tuple[str
                 continue
             stream = archive.extractfile(member) if member.size <= MOST_BYTES and name not in seen else None
             yield name, _fresh(name, seen, member.name, member.size, stream.read() if stream else b"")
+        # An archive ends with blocks of zeros, which have been read; one that was cut off between members does not.
+        if archive.fileobj is None or archive.fileobj.tell() <= archive.offset:
+            raise tarfile.ReadError("it is cut off")
 
 
 def _zip(path: Path, source: str, wanted: Collection[str]) -> Iterator[tuple[str, bytes | UserError]]:

@@ -11,6 +11,14 @@ from data_modules.corpora.contract import PhoneTime
 from data_modules.text.words import SYMBOLS, clean, find_words
 from prosody_tts.errors import UserError
 
+#: Abbreviations, and the words that a normaliser may have written for the aligner: it is said which one was spoken.
+READINGS = {
+    **{"mr": ("mister",), "mrs": ("missus", "misses", "mistress"), "dr": ("doctor", "drive"), "drs": ("doctors",)},
+    **{"st": ("saint", "street"), "ft": ("fort", "feet"), "co": ("company",), "ltd": ("limited",), "jr": ("junior",)},
+    **{"maj": ("major",), "rev": ("reverend",), "lt": ("lieutenant",), "sgt": ("sergeant",), "capt": ("captain",)},
+    **{"col": ("colonel",), "gen": ("general",), "hon": ("honorable", "honourable"), "esq": ("esquire",)},
+}
+
 
 def timed_phones(grid: Grid, text: str, inventory: Sequence[str] | None) -> tuple[PhoneTime, ...]:
     """The phones of a grid, ``word`` an index into ``find_words(clean(text))``.
@@ -50,8 +58,9 @@ def timed_phones(grid: Grid, text: str, inventory: Sequence[str] | None) -> tupl
 def match_words(aligned: Sequence[str], words: Sequence[str]) -> list[int]:
     """Index of the transcript's word [words] of each word of the grid [aligned].
 
-    Words agree by their letters and digits, whatever their case and punctuation. Several words of the grid may be one
-    of the transcript (``forty two``, ``forty-two``), not the other way round: nobody knows where the phones part.
+    Words agree by their letters and digits, whatever their case, accents and punctuation; an abbreviation agrees with
+    the words it stands for (``READINGS``). Several words of the grid may be one of the transcript (``forty two``,
+    ``forty-two``), not the other way round: nobody knows where the phones part.
 
     Raises:
         UserError: they disagree; quotes both sides.
@@ -60,6 +69,8 @@ def match_words(aligned: Sequence[str], words: Sequence[str]) -> list[int]:
     at = 0
     for index, word in enumerate(words):
         wanted, found, first = letters(word), "", at
+        if at < len(aligned) and letters(aligned[at]) in READINGS.get(wanted, ()):
+            wanted = letters(aligned[at])
         while at < len(aligned) and (len(found) < len(wanted) or at == first):
             if aligned[at] == UNKNOWN_WORD:
                 raise UserError(
@@ -87,8 +98,8 @@ def match_words(aligned: Sequence[str], words: Sequence[str]) -> list[int]:
 
 
 def letters(word: str) -> str:
-    """Letters and digits of a word in lower case; symbols as they are spoken."""
-    plain = unicodedata.normalize("NFKC", "".join(SYMBOLS.get(character, character) for character in word))
+    """Letters and digits of a word in lower case, without accents; symbols as they are spoken."""
+    plain = unicodedata.normalize("NFKD", "".join(SYMBOLS.get(character, character) for character in word))
     return "".join(character for character in plain.casefold() if character.isalnum())
 
 

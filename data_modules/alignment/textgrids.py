@@ -26,6 +26,8 @@ UNKNOWN_PHONE = "spn"
 UNKNOWN_WORD = "<unk>"
 #: Seconds by which rounded times may disagree.
 SLACK = 1.5e-3
+#: Seconds by which a grid may be longer than its audio, or its intervals longer than the grid: a frame or so.
+LONGER = 0.02
 
 _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 #: A quoted string, in which a quotation mark is doubled; a comment; a free-standing number or flag.
@@ -64,15 +66,20 @@ def read_grid(content: bytes) -> Grid:
         UserError: it is no TextGrid, is cut off, lacks a tier or has two of a kind, its times are negative, overlap or
             fall, or a phone lies in no word; without the file's name, which the caller knows.
     """
-    tiers = read_tiers(content)
+    tiers, promised = read_tiers(content)
     words, phones = (_tier(tiers, kind) for kind in ("words", "phones"))
     spoken = tuple(word for word in words if word.label.casefold() not in SILENT)
-    end = max(interval.end for interval in (*words, *phones))
+    last = max((*words, *phones), key=lambda interval: interval.end)
+    if last.end > promised + LONGER:
+        raise UserError(
+            f"the grid has '{_short(last.label)}' end at {last.end:g} s, after the grid's own end at {promised:g} s"
+        )
+    end = max(last.end, promised)
     return Grid(spoken, _tied(spoken, phones, end), end)
 
 
-def read_tiers(content: bytes) -> dict[str, tuple[Interval, ...]]:
-    """Read all interval tiers, by name; tiers of points are passed over.
+def read_tiers(content: bytes) -> tuple[dict[str, tuple[Interval, ...]], float]:
+    """Read all interval tiers, by name, and the grid's own end in seconds; tiers of points are passed over.
 
     Raises:
         UserError: as for ``read_grid``.
@@ -80,7 +87,10 @@ def read_tiers(content: bytes) -> dict[str, tuple[Interval, ...]]:
     tokens = _tokens(_decoded(content))
     if _string(tokens, "header") not in {"ooTextFile", "ooTextFile short"} or _string(tokens, "header") != "TextGrid":
         raise UserError("the grid is not a TextGrid in text form; export it from Praat as a text file")
-    _number(tokens), _number(tokens)
+    _number(tokens)
+    end = _number(tokens)
+    if not 0 < end < math.inf:
+        raise UserError(f"the grid is damaged: it says that it ends at {end:g} s")
     if next(tokens, None) != ("<exists>",):
         raise UserError("the grid is a TextGrid without tiers; it needs 'words' and 'phones'")
     tiers: dict[str, tuple[Interval, ...]] = {}
@@ -98,7 +108,7 @@ def read_tiers(content: bytes) -> dict[str, tuple[Interval, ...]]:
                 _number(tokens), _string(tokens, "point")
         else:
             raise UserError(f"the grid is damaged: '{_short(kind)}' stands where a tier should begin")
-    return tiers
+    return tiers, end
 
 
 def _decoded(content: bytes) -> str:
