@@ -64,7 +64,13 @@ Seed = Annotated[int, typer.Option(help="Seed of the points of a random sweep.")
 
 
 @app.command()
-def prepare(arguments: Arguments = None, workers: Workers = None) -> None:
+def prepare(
+    arguments: Arguments = None,
+    workers: Workers = None,
+    textgrids: Annotated[
+        Path | None, typer.Option(help="Write the alignment of every utterance to this folder, for Praat.")
+    ] = None,
+) -> None:
     """Build a corpus and its features.
 
     Aligns it where need be, and reports what was left out.
@@ -73,6 +79,8 @@ def prepare(arguments: Arguments = None, workers: Workers = None) -> None:
     experiment = _experiment(arguments, "baseline")
     _run(experiment, workers, PREPARATION)
     _print_corpus(experiment)
+    if textgrids is not None:
+        _write_textgrids(experiment, textgrids)
 
 
 @app.command()
@@ -285,6 +293,7 @@ def _print_corpus(experiment: Experiment) -> None:
         if (path := folder(stage) / "faults.json").exists():
             faults += [(stage.label, fault["item"], fault["reason"]) for fault in read_json(path)]
     _out().print(made)
+    _print_alignment(experiment)
     if faults:
         left_out = Table("found by", "left out", "reason", title=f"{len(faults)} left out")
         for row in faults:
@@ -292,6 +301,32 @@ def _print_corpus(experiment: Experiment) -> None:
         _out().print(left_out)
     else:
         print("nothing was left out")
+
+
+def _print_alignment(experiment: Experiment) -> None:
+    """Print a line about how the alignment looks."""
+    from data_modules.alignment.report import summary
+    from prosody_tts.files import read_json
+    from prosody_tts.pipeline import RESULT, folder, plan
+
+    done = next(folder(stage) for stage in plan(experiment) if stage.kind == "alignment")
+    if (path := done / "suspicious.json").exists():  # an alignment made before there was a report has none
+        print(summary(read_json(done / RESULT)["metrics"], read_json(path)))
+
+
+def _write_textgrids(experiment: Experiment, out: Path) -> None:
+    """Write every utterance's alignment as a TextGrid."""
+    from data_modules.alignment.export import write_textgrids
+    from data_modules.store import FeatureStore
+    from prosody_tts.pipeline import folder, plan
+
+    at = {stage.kind: folder(stage) for stage in plan(experiment) if stage.kind in PREPARATION}
+    store = FeatureStore(at["corpus"], at["text"], at["audio"], at["alignment"] / "durations.json")
+    try:
+        count = write_textgrids(store, out, experiment.audio.hop / experiment.audio.sample_rate)
+    except OSError as error:
+        raise UserError(f"cannot write TextGrids to {out}: {error.strerror or error}; give another folder") from None
+    print(f"{count} TextGrids: {out}")
 
 
 def _print_metrics(experiment: Experiment) -> None:

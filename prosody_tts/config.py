@@ -257,6 +257,9 @@ class Experiment:
     """Folder of the corpus: required by ``folder``, optional for ``allison``."""
     aligned_by: str | None = None
     """Folder of a trained aligner to use instead of training one on this corpus."""
+    textgrids: str | None = None
+    """Folder, .tar, .tar.xz or .zip of Praat TextGrids (tiers ``words`` and ``phones``, as the Montreal Forced Aligner
+    writes them), one ``ID.TextGrid`` for each recording: its times and phones are used instead of an aligner's."""
     size: Size = "demo"
     """Preset of widths and schedules, from ``experiments/sizes``."""
     seed: int = 0
@@ -281,6 +284,11 @@ class Experiment:
         if self.text.pronouncer != "auto":
             return self.text.pronouncer
         return "espeak" if self.corpus == "testbed" else "cmudict"
+
+    @property
+    def exact_times(self) -> bool:
+        """Whether every utterance comes with the times of its phones, so that none need be learned."""
+        return self.corpus == "testbed" or self.textgrids is not None
 
 
 def to_plain(value: Any) -> dict[str, Any]:
@@ -407,6 +415,10 @@ def _merge(layers: Sequence[DictConfig]) -> Experiment:
 def _validate(experiment: Experiment) -> None:
     if experiment.corpus == "folder" and experiment.corpus_path is None:
         raise UserError("corpus=folder needs corpus_path=DIR, a folder with wavs/ and metadata.csv")
+    if experiment.textgrids is not None and experiment.corpus == "testbed":
+        raise UserError("corpus=testbed knows its own phone times; leave textgrids out, or name another corpus")
+    if experiment.textgrids is not None and experiment.aligned_by is not None:
+        raise UserError("textgrids and aligned_by both say where the phones are; give one of them")
     if (experiment.vectors == "none") != (experiment.acoustic.reference == "none"):
         raise UserError(
             f"vectors={experiment.vectors} does not fit acoustic.reference={experiment.acoustic.reference}: "

@@ -117,11 +117,15 @@ def plan(experiment: Experiment) -> list[Stage]:
     # What shapes the phones, and so stage one; another BERT or parse graph retrains only stage two.
     phones = {"pronouncer": text["pronouncer"], "parser": text["parser"]}
     corpus = CORPORA[experiment.corpus]().identity(experiment)
+    if experiment.textgrids is not None:
+        from data_modules.alignment.attach import textgrids_identity
+
+        corpus = {**corpus, "textgrids": textgrids_identity(experiment)}
     stages.add("corpus", f"corpus {experiment.corpus}", [], {"name": experiment.corpus, **corpus})
     stages.add("text", "text analysis", ["corpus"], text)
     stages.add("audio", "mel, F0, energy", ["corpus"], settings["audio"])
     data = ["corpus", "text", "audio"]
-    trains, given = experiment.corpus != "testbed" and experiment.aligned_by is None, _given_aligner(experiment)
+    trains, given = not experiment.exact_times and experiment.aligned_by is None, _given_aligner(experiment)
     if trains:
         own = {"aligner": settings["aligner"], "phones": phones, "seed": experiment.seed}
         stages.add("aligner", "aligner", data, own, depends=["audio"])

@@ -12,6 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from data_modules.acoustic import AcousticData
+from data_modules.alignment.attach import attach
+from data_modules.alignment.report import report
 from data_modules.audio import analyse, read_audio
 from data_modules.collate import acoustic_batch
 from data_modules.corpora import CORPORA
@@ -37,6 +39,8 @@ Runner = Callable[[Stage, Path, Progress], dict[str, Any]]
 def run_corpus(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]:
     """Build the corpus: utterances, and the faults of those left out."""
     corpus = CORPORA[stage.experiment.corpus]().build(stage.experiment, folder, progress)
+    if stage.experiment.textgrids is not None:
+        corpus = attach(corpus, stage.experiment, progress)
     CorpusStore.write(folder, corpus.utterances, corpus.faults)
     counts = {split: sum(u.split == split for u in corpus.utterances) for split in ("train", "dev", "test")}
     for split, count in counts.items():
@@ -159,34 +163,53 @@ def run_aligner(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any
 
 
 def run_alignment(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]:
-    """Write the frames of every phone: from exact times, or from an aligner."""
+    """Write the frames of every phone, from exact times or from an aligner, and what looks wrong in them."""
     store = store_of(stage)
     total = len(store.ids("train", "dev", "test"))
-    faults: list[Fault] = []
-    if stage.experiment.corpus == "testbed":
-        durations = _exact(stage, store)
+    likelihoods: dict[str, float] = {}
+    if stage.experiment.exact_times:
+        durations, faults = _exact(stage, store)
     else:
-        durations, faults = _learned(stage, store, progress)
+        durations, likelihoods, faults = _learned(stage, store, progress)
     _allow(faults, total, stage.experiment, folder)
     write_json(folder / "durations.json", durations)
     lengths = [d for row in durations.values() for d in row]
-    return {"aligned": len(durations), "share": len(durations) / max(total, 1), "mean_frames": float(np.mean(lengths))}
+    audio = stage.experiment.audio
+    seconds, suspicious = report(durations, store.text.sentence, audio.hop / audio.sample_rate, likelihoods)
+    write_json(folder / "suspicious.json", [asdict(item) for item in suspicious])
+    return {
+        "aligned": len(durations),
+        "share": len(durations) / max(total, 1),
+        "mean_frames": float(np.mean(lengths)),
+        **seconds,
+        "suspicious": len({item.id for item in suspicious}),
+    }
 
 
-def _exact(stage: Stage, store: FeatureStore) -> dict[str, list[int]]:
+def _exact(stage: Stage, store: FeatureStore) -> tuple[dict[str, list[int]], list[Fault]]:
+    """Frames from exact times; an utterance with fewer frames than phones has none."""
     hop = stage.experiment.audio.hop / stage.experiment.audio.sample_rate
-    durations = {}
+    # A grid's shortest phones may be shorter than a frame; the testbed's own times stay as they are.
+    least = 0 if stage.experiment.textgrids is None else 1
+    durations: dict[str, list[int]] = {}
+    faults: list[Fault] = []
     for utterance in store.corpus.utterances:
         if utterance.id not in store.text.rows:
             continue
         assert utterance.phones is not None
         frames = len(store.audio.mel[store.audio.rows[utterance.id]])
-        durations[utterance.id] = exact_durations(store.text.sentence(utterance.id), utterance.phones, frames, hop)
-    return durations
+        labels = store.text.sentence(utterance.id).phones
+        try:
+            durations[utterance.id] = exact_durations(labels, utterance.phones, frames, hop, least)
+        except ValueError as error:
+            faults.append(Fault(utterance.id, f"cannot be aligned: {error}"))
+    return durations, faults
 
 
-def _learned(stage: Stage, store: FeatureStore, progress: Progress) -> tuple[dict[str, list[int]], list[Fault]]:
-    """Align every utterance; one with fewer frames than phones cannot be."""
+def _learned(
+    stage: Stage, store: FeatureStore, progress: Progress
+) -> tuple[dict[str, list[int]], dict[str, float], list[Fault]]:
+    """Align every utterance, with nats per frame; one with fewer frames than phones cannot be."""
     from prosody_tts.stages.aligner import load_aligner
 
     experiment = stage.experiment
@@ -194,16 +217,17 @@ def _learned(stage: Stage, store: FeatureStore, progress: Progress) -> tuple[dic
     module = load_aligner(given)
     data = AcousticData(store, module.specification, experiment.aligner.optim.batch, experiment.seed)
     durations: dict[str, list[int]] = {}
+    likelihoods: dict[str, float] = {}
     faults: list[Fault] = []
     names = store.ids("train", "dev", "test")
     for done, item in enumerate(data.items(names), start=1):
         try:
-            found = module.align(acoustic_batch([item]))
+            found, (likelihoods[item.text.id],) = module.align_scored(acoustic_batch([item]))
             durations[item.text.id] = found[0, : len(item.text.phones)].tolist()
         except ValueError as error:
             faults.append(Fault(item.text.id, f"cannot be aligned: {error}"))
         progress(done, len(names), "aligning")
-    return durations, faults
+    return durations, likelihoods, faults
 
 
 def sizes_of(store: FeatureStore, experiment: Experiment) -> Sizes:

@@ -37,7 +37,7 @@ class Utterance:
     """One recording and what was said.
 
     Utterances with the same ``sentence`` are renditions of the same text. ``audio`` is relative to the corpus's
-    folder, or absolute. ``phones`` is the alignment where the corpus has an exact one. ``tree`` is a gold parse in
+    folder, or absolute. ``phones`` is the alignment where there is an exact or a given one. ``tree`` is a gold parse in
     bracket notation where there is one. ``factors`` are what a controlled corpus planted, plain values only:
     ``factors["utterance"]`` maps a factor to its value, ``factors["words"]`` maps a factor to one value a word.
     """
