@@ -15,8 +15,12 @@ from data_modules.text.sentence import PAUSE, Sentence
 LEAST_VOICED = 3
 
 
-def exact_durations(sentence: Sentence, phones: Sequence[PhoneTime], frames: int, hop_seconds: float) -> list[int]:
+def exact_durations(
+    sentence: Sentence, phones: Sequence[PhoneTime], frames: int, hop_seconds: float, first_seconds: float = 0.0
+) -> list[int]:
     """Frames of each phone [P] from exact times; pause slots without a pause get zero; the sum is ``frames``.
+
+    ``first_seconds`` is the time at which the first frame is centred: later than 0 where the recording was trimmed.
 
     Raises:
         ValueError: the timed phones are not the sentence's.
@@ -37,7 +41,7 @@ def exact_durations(sentence: Sentence, phones: Sequence[PhoneTime], frames: int
         ends.append(time)
     if at != len(phones):
         raise ValueError(f"{len(phones) - at} timed phones are left over after the last word")
-    return durations_from_ends(ends, frames, hop_seconds).tolist()
+    return durations_from_ends(np.array(ends) - first_seconds, frames, hop_seconds).tolist()
 
 
 def token_durations(sentence: Sentence, durations: Sequence[int]) -> NDArray[np.int64]:

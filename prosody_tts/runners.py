@@ -12,10 +12,11 @@ import torch
 from numpy.typing import NDArray
 
 from data_modules.acoustic import AcousticData
-from data_modules.audio import analyse, read_audio
+from data_modules.audio import first_centre
 from data_modules.collate import acoustic_batch
 from data_modules.corpora import CORPORA
 from data_modules.corpora.contract import Fault, Progress, Utterance
+from data_modules.features import measure_corpus
 from data_modules.sampler import SamplerData, VectorStore
 from data_modules.store import CorpusStore, FeatureStore, inventory_of, write_lines, write_packed
 from data_modules.text.analysis import TextAnalyser
@@ -122,19 +123,14 @@ def _allow(faults: list[Fault], total: int, experiment: Experiment, folder: Path
 
 def run_audio(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]:
     """Measure mel, F0 and energy of every recording."""
-    settings = stage.experiment.audio
+    experiment = stage.experiment
     corpus = CorpusStore(stage.input("corpus"))
-    analyses = []
-    for done, utterance in enumerate(corpus.utterances, start=1):
-        analyses.append(analyse(read_audio(corpus.audio(utterance), settings.sample_rate), settings))
-        progress(done, len(corpus.utterances), "mel, F0, energy")
-    write_packed(folder, "mel", [a.mel for a in analyses])
-    write_packed(folder, "f0", [a.f0 for a in analyses])
-    write_packed(folder, "energy", [a.energy for a in analyses])
-    write_json(folder / "index.json", {"utterances": [u.id for u in corpus.utterances]})
-    hours = sum(len(a.mel) for a in analyses) * settings.hop / settings.sample_rate / 3600
-    voiced = float(np.mean(np.concatenate([a.f0 for a in analyses]) > 0))
-    return {"hours": round(hours, 4), "voiced_share": round(voiced, 4)}
+    tasks = [(utterance.id, corpus.audio(utterance)) for utterance in corpus.utterances]
+    workers = experiment.run.feature_workers or experiment.run.workers
+    measured = measure_corpus(tasks, experiment.audio, folder, workers, progress)
+    _allow(list(measured.faults), len(tasks), experiment, folder)
+    hours, voiced = round(measured.seconds / 3600, 4), round(measured.voiced, 4)
+    return {"hours": hours, "voiced_share": voiced, "faults": len(measured.faults)}
 
 
 def store_of(stage: Stage) -> FeatureStore:
@@ -174,14 +170,17 @@ def run_alignment(stage: Stage, folder: Path, progress: Progress) -> dict[str, A
 
 
 def _exact(stage: Stage, store: FeatureStore) -> dict[str, list[int]]:
-    hop = stage.experiment.audio.hop / stage.experiment.audio.sample_rate
+    settings = stage.experiment.audio
+    hop, first = settings.hop / settings.sample_rate, first_centre(settings) / settings.sample_rate
     durations = {}
     for utterance in store.corpus.utterances:
-        if utterance.id not in store.text.rows:
+        name = utterance.id
+        if name not in store.text.rows or name not in store.audio.rows:
             continue
         assert utterance.phones is not None
-        frames = len(store.audio.mel[store.audio.rows[utterance.id]])
-        durations[utterance.id] = exact_durations(store.text.sentence(utterance.id), utterance.phones, frames, hop)
+        durations[name] = exact_durations(
+            store.text.sentence(name), utterance.phones, store.frames(name), hop, store.start(name) + first
+        )
     return durations
 
 
@@ -196,7 +195,7 @@ def _learned(stage: Stage, store: FeatureStore, progress: Progress) -> tuple[dic
     durations: dict[str, list[int]] = {}
     faults: list[Fault] = []
     names = store.ids("train", "dev", "test")
-    for done, item in enumerate(data.items(names), start=1):
+    for done, item in enumerate(map(data.item, names), start=1):
         try:
             found = module.align(acoustic_batch([item]))
             durations[item.text.id] = found[0, : len(item.text.phones)].tolist()
