@@ -1,7 +1,8 @@
 """Recordings to log-mel spectrogram, F0 and energy, all on the same frames.
 
 A clip of ``n`` samples has ``T = 1 + n // hop`` frames; frame ``t`` is centred on sample ``t * hop`` (the clip is
-padded with zeros at both ends), so its centre lies ``t * hop / sample_rate`` seconds into the clip.
+padded at both ends), so its centre lies ``t * hop / sample_rate`` seconds into the clip. Only with
+``audio.padding=half_hop`` there are ``T = n // hop`` and every centre lies half a hop later.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ import struct
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 
+from data_modules.pitch import F0_TRACKERS
 from prosody_tts.config import AudioConfig
 from prosody_tts.errors import UserError
 
@@ -100,12 +103,23 @@ def check_wave(wave: np.ndarray, name: str) -> np.ndarray:
 
 def frame_count(samples: int, config: AudioConfig) -> int:
     """T, the number of frames of a clip of ``samples`` samples."""
-    return 1 + samples // config.hop
+    return samples // config.hop + (config.padding != "half_hop")
+
+
+def sample_count(frames: int, config: AudioConfig) -> int:
+    """The fewest samples that have ``frames`` frames."""
+    return max(0, frames - (config.padding != "half_hop")) * config.hop
+
+
+def first_centre(config: AudioConfig) -> int:
+    """The sample on which the first frame is centred."""
+    return config.hop // 2 if config.padding == "half_hop" else 0
 
 
 def mel_filters(config: AudioConfig) -> np.ndarray:
-    """Slaney's mel filters [M, fft // 2 + 1], each of unit area in Hz (as librosa builds them)."""
-    return _filters(config.sample_rate, config.fft, config.mels, config.mel_low, config.mel_high)
+    """Mel filters [M, fft // 2 + 1] (as librosa builds them); by default Slaney's, each of unit area in Hz."""
+    scale = config.mel_scale == "htk", config.mel_norm == "slaney"
+    return _filters(config.sample_rate, config.fft, config.mels, config.mel_low, config.mel_high, *scale)
 
 
 def mel_spectrogram(wave: np.ndarray, config: AudioConfig) -> np.ndarray:
@@ -119,30 +133,9 @@ def energy(wave: np.ndarray, config: AudioConfig) -> np.ndarray:
 
 
 def f0(wave: np.ndarray, config: AudioConfig, frames: int | None = None) -> np.ndarray:
-    """Fundamental frequency in Hz at the centres of the mel frames, 0 where unvoiced: [samples] -> float32 [T].
-
-    Praat's autocorrelation method (Boersma 1993) with its default thresholds. Between two voiced frames of Praat's the
-    value is interpolated; elsewhere the nearest one decides.
-    """
-    import parselmouth
-
+    """Fundamental frequency in Hz at the centres of the mel frames, 0 where unvoiced: [samples] -> float32 [T]."""
     frames = frame_count(len(wave), config) if frames is None else frames
-    # Praat has no frame closer to an end than half its window of three periods, and refuses shorter clips.
-    margin = int(np.ceil(2 * config.sample_rate / config.f0_low))
-    padded = np.pad(wave.astype(np.float64), margin)
-    sound = parselmouth.Sound(padded, sampling_frequency=config.sample_rate)
-    step = config.hop / config.sample_rate
-    pitch = sound.to_pitch_ac(time_step=step, pitch_floor=config.f0_low, pitch_ceiling=config.f0_high)
-    values = pitch.selected_array["frequency"]
-    # Praat's samples are points in the middle of their period, half a sample after ours.
-    times = np.arange(frames) * step + (margin + 0.5) / config.sample_rate
-    place = np.clip((times - pitch.xs()[0]) / step, 0, len(values) - 1)
-    left = np.minimum(place.astype(int), max(len(values) - 2, 0))
-    right = np.minimum(left + 1, len(values) - 1)
-    share = place - left
-    nearest = np.where(share < 0.5, values[left], values[right])
-    between = (1 - share) * values[left] + share * values[right]
-    return np.where((values[left] > 0) & (values[right] > 0), between, nearest).astype(np.float32)
+    return F0_TRACKERS[config.f0_tracker](wave, config, frames, first_centre(config))
 
 
 def analyse(wave: np.ndarray, config: AudioConfig) -> Analysis:
@@ -152,7 +145,7 @@ def analyse(wave: np.ndarray, config: AudioConfig) -> Analysis:
 
 
 @lru_cache(maxsize=8)
-def _filters(sample_rate: int, fft: int, mels: int, low: float, high: float) -> np.ndarray:
+def _filters(sample_rate: int, fft: int, mels: int, low: float, high: float, htk: bool, unit_area: bool) -> np.ndarray:
     from librosa.filters import mel
 
     if not 0 <= low < high <= sample_rate / 2:
@@ -160,16 +153,31 @@ def _filters(sample_rate: int, fft: int, mels: int, low: float, high: float) -> 
             f"audio.mel_low={low:g} and audio.mel_high={high:g} must rise and stay within half of "
             f"audio.sample_rate={sample_rate}"
         )
-    return mel(sr=sample_rate, n_fft=fft, n_mels=mels, fmin=low, fmax=high).astype(np.float32)
+    norm: Literal["slaney"] | None = "slaney" if unit_area else None
+    return mel(sr=sample_rate, n_fft=fft, n_mels=mels, fmin=low, fmax=high, htk=htk, norm=norm).astype(np.float32)
 
 
 def _spectrum(wave: np.ndarray, config: AudioConfig) -> torch.Tensor:
     """Magnitudes [fft // 2 + 1, T]."""
-    samples = torch.from_numpy(np.ascontiguousarray(wave, dtype=np.float32))
-    window = torch.hann_window(config.window)
-    return torch.stft(
-        samples, config.fft, config.hop, config.window, window, center=True, pad_mode="constant", return_complex=True
-    ).abs()
+    samples = np.ascontiguousarray(wave, dtype=np.float32)
+    if config.padding != "zeros":
+        # Not torch's own reflection: it refuses a clip shorter than the padding.
+        before = config.fft // 2 - first_centre(config)
+        after = config.fft - before - config.hop * (config.padding == "half_hop")
+        samples = np.pad(samples, (before, after), "reflect")
+    spectrum = torch.stft(
+        torch.from_numpy(samples),
+        config.fft,
+        config.hop,
+        config.window,
+        torch.hann_window(config.window),
+        center=config.padding == "zeros",
+        pad_mode="constant",
+        return_complex=True,
+    )
+    if config.power_floor == 0:
+        return spectrum.abs()
+    return torch.view_as_real(spectrum).square().sum(-1).add_(config.power_floor).sqrt_()
 
 
 def _log_mel(spectrum: torch.Tensor, config: AudioConfig) -> np.ndarray:

@@ -13,8 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_modules.corpora.contract import Fault, Split, Utterance
+from data_modules.moments import moments
+from data_modules.shards import MEASURES, Sharded
 from data_modules.text.sentence import PAUSE, Sentence
 from data_modules.tokens import token_durations, token_log_f0, token_means
+from prosody_tts.errors import UserError
 from prosody_tts.files import atomic, read_json, write_json
 
 PADDING, UNKNOWN = "<pad>", "<unk>"
@@ -136,12 +139,26 @@ class TextStore:
 
 
 class AudioStore:
-    """Mel, F0 and energy of every utterance."""
+    """Mel, F0 and energy of every utterance, in the shards that ``features.measure_corpus`` wrote.
+
+    ``rows`` numbers the utterances; ``frames`` [N] are their frames and ``starts`` [N] the seconds cut from the start
+    of their recordings.
+
+    Raises:
+        UserError: the folder has another layout.
+    """
 
     def __init__(self, folder: Path) -> None:
         index = read_json(folder / "index.json")
+        if "shards" not in index:
+            raise UserError(
+                f"{folder} holds features as an older version laid them out; delete it and run again (the same numbers "
+                "are measured anew, and nothing that was trained on them is lost)"
+            )
         self.rows: dict[str, int] = {name: row for row, name in enumerate(index["utterances"])}
-        self.mel, self.f0, self.energy = (Packed(folder, name) for name in ("mel", "f0", "energy"))
+        self.frames = np.array(index["frames"], np.int64)
+        self.starts = np.array(index["starts"], np.float64)
+        self.mel, self.f0, self.energy = (Sharded(folder, name, index["shards"], self.frames) for name in MEASURES)
 
 
 @dataclass(frozen=True)
@@ -187,6 +204,14 @@ class FeatureStore:
             and (self.durations is None or u.id in self.durations)
         ]
 
+    def start(self, name: str) -> float:
+        """Seconds cut from the start of an utterance's recording: subtract them from times in the recording."""
+        return float(self.audio.starts[self.audio.rows[name]])
+
+    def frames(self, name: str) -> int:
+        """T, the frames of an utterance."""
+        return int(self.audio.frames[self.audio.rows[name]])
+
     @cached_property
     def _utterances(self) -> dict[str, Utterance]:
         return {utterance.id: utterance for utterance in self.corpus.utterances}
@@ -205,21 +230,21 @@ class FeatureStore:
         )
 
     def specification(self) -> Specification:
-        """Measure the training split."""
-        recordings = [self.recording(name) for name in self.ids("train")]
-        frames = sum(len(r.mel) for r in recordings)
-        mean = sum(r.mel.sum(0, dtype=np.float64) for r in recordings) / frames
-        variance = sum(((r.mel - mean) ** 2).sum(0) for r in recordings) / frames
-        log_f0 = np.concatenate([np.log(r.f0[r.f0 > 0], dtype=np.float64) for r in recordings] or [np.zeros(0)])
-        energy = np.concatenate([r.energy for r in recordings]).astype(np.float64)
+        """Measure the training split, one utterance in memory at a time."""
+        rows = [self.audio.rows[name] for name in self.ids("train")]
+        frames = sum(int(self.audio.frames[row]) for row in rows)
+        mean = sum(self.audio.mel[row].sum(0, dtype=np.float64) for row in rows) / frames
+        variance = sum(((self.audio.mel[row] - mean) ** 2).sum(0) for row in rows) / frames
+        f0_mean, f0_scale = moments(lambda: (_log_voiced(self.audio.f0[row]) for row in rows))
+        energy_mean, energy_scale = moments(lambda: (self.audio.energy[row].astype(np.float64) for row in rows))
         return Specification(
             inventory=self.text.inventory,
             mel_mean=tuple(np.asarray(mean).tolist()),
             mel_scale=tuple(np.sqrt(np.maximum(variance, 1e-8)).tolist()),
-            f0_mean=float(log_f0.mean()) if len(log_f0) else 0.0,
-            f0_scale=float(max(log_f0.std(), 1e-3)) if len(log_f0) else 1.0,
-            energy_mean=float(energy.mean()),
-            energy_scale=float(max(energy.std(), 1e-3)),
+            f0_mean=f0_mean,
+            f0_scale=max(f0_scale, 1e-3),
+            energy_mean=energy_mean,
+            energy_scale=max(energy_scale, 1e-3),
             bert=self.text.bert_size,
             passes=self.text.passes,
         )
@@ -229,3 +254,7 @@ def inventory_of(sentences: Iterable[Sentence], closed: Sequence[str] | None) ->
     """Padding, the unknown phone, the pause, then the phones: the pronouncer's own list or those seen."""
     seen = set(closed) if closed is not None else {phone for s in sentences for phone in s.phones}
     return (PADDING, UNKNOWN, PAUSE, *sorted(seen - {PADDING, UNKNOWN, PAUSE}))
+
+
+def _log_voiced(f0: NDArray[np.float32]) -> NDArray[np.float64]:
+    return np.log(f0[f0 > 0], dtype=np.float64)

@@ -16,7 +16,12 @@ LEAST_VOICED = 3
 
 
 def exact_durations(
-    labels: Sequence[str], phones: Sequence[PhoneTime], frames: int, hop_seconds: float, least: int = 0
+    labels: Sequence[str],
+    phones: Sequence[PhoneTime],
+    frames: int,
+    hop_seconds: float,
+    first_seconds: float = 0.0,
+    least: int = 0,
 ) -> list[int]:
     """Frames of each phone [P] from exact times; pause slots without a pause get zero; the sum is ``frames``.
 
@@ -25,6 +30,7 @@ def exact_durations(
         phones: the times, in seconds.
         frames: T.
         hop_seconds: time between frames.
+        first_seconds: when the first frame is centred: later than 0 where the recording was trimmed.
         least: frames that each phone has at least, pauses excepted.
 
     Raises:
@@ -47,7 +53,7 @@ def exact_durations(
     if at != len(phones):
         raise ValueError(f"{len(phones) - at} timed phones are left over after the last word")
     needed = [0 if label == PAUSE else least for label in labels]
-    return durations_from_ends(ends, frames, hop_seconds, needed if least else None).tolist()
+    return durations_from_ends(np.array(ends) - first_seconds, frames, hop_seconds, needed if least else None).tolist()
 
 
 def token_durations(sentence: Sentence, durations: Sequence[int]) -> NDArray[np.int64]:

@@ -20,6 +20,7 @@ CorpusName = Literal["testbed", "allison", "folder"]
 Size = Literal["smoke", "demo", "paper"]
 Units = Literal["utterance", "word", "phone"]
 Context = Literal["phones", "bert", "tags", "graph"]
+AudioPreset = Literal["papers", "hifigan", "speecht5", "vocos", "bigvgan"]
 
 ROOT = Path(__file__).resolve().parent.parent
 EXPERIMENTS = ROOT / "experiments"
@@ -35,6 +36,8 @@ class RunConfig:
     """Processes that train or evaluate stages at the same time."""
     threads: int = 1
     """Threads of each worker."""
+    feature_workers: int | None = None
+    """Processes that measure a corpus's recordings; none takes as many as ``run.workers``."""
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     """Lightning's accelerator."""
     devices: int = 1
@@ -101,6 +104,25 @@ class AudioConfig:
     """Hz, lowest F0 searched."""
     f0_high: float = 500.0
     """Hz, highest F0 searched."""
+    f0_tracker: Literal["praat", "pyin"] = "praat"
+    """Praat's autocorrelation (Boersma 1993), or librosa's pYIN (Mauch and Dixon 2014), some twenty times slower."""
+    preset: AudioPreset = "papers"
+    """Numbers of this group from ``experiments/audio``: the papers', or those a public vocoder was trained on."""
+    mel_scale: Literal["slaney", "htk"] = "slaney"
+    """Formula from Hz to mel."""
+    mel_norm: Literal["slaney", "none"] = "slaney"
+    """``slaney``: filters of unit area; ``none``: filters of unit height."""
+    padding: Literal["zeros", "reflect", "half_hop"] = "zeros"
+    """What surrounds a clip. With ``zeros`` and ``reflect`` there are 1 + n // hop frames, frame t centred on sample
+    t * hop; ``half_hop`` reflects less, as HiFi-GAN does: n // hop frames, centred half a hop later."""
+    power_floor: float = 0.0
+    """Added to squared magnitudes before the mel filters (HiFi-GAN: 1e-9)."""
+    level_db: float | None = None
+    """Loudness every recording is brought to: RMS of its active frames, dB of full scale; none leaves it as it is."""
+    trim_db: float | None = None
+    """Cut silence at both ends of a recording: what lies this many dB below its loudest frame; none cuts nothing."""
+    trim_margin: float = 0.05
+    """Seconds of silence that trimming leaves at both ends."""
 
 
 @dataclass
@@ -297,7 +319,7 @@ def to_plain(value: Any) -> dict[str, Any]:
 
 
 def load(file: Path | str | None = None, overrides: Sequence[str] = ()) -> Experiment:
-    """Build an experiment from ``base <- corpus <- size <- file <- key=value``.
+    """Build an experiment from ``base <- audio preset <- corpus <- size <- file <- key=value``.
 
     ``file`` is an experiment file, or the bare name of one in ``experiments/``.
 
@@ -312,7 +334,8 @@ def load(file: Path | str | None = None, overrides: Sequence[str] = ()) -> Exper
     for source, layer in layers:
         _check(layer, Experiment, source)
     merged = _merge([layer for _, layer in layers])
-    presets = [EXPERIMENTS / "base.yaml", EXPERIMENTS / "corpora" / f"{merged.corpus}.yaml"]
+    presets = [EXPERIMENTS / "base.yaml", EXPERIMENTS / "audio" / f"{merged.audio.preset}.yaml"]
+    presets.append(EXPERIMENTS / "corpora" / f"{merged.corpus}.yaml")
     presets.append(EXPERIMENTS / "sizes" / f"{merged.size}.yaml")
     settings = [(str(path), _read(path)) for path in presets if path.exists()]
     for source, layer in settings:
@@ -428,7 +451,9 @@ def _validate(experiment: Experiment) -> None:
         raise UserError("sampler.contexts must name each context once, as in sampler.contexts=[bert,tags]")
     if experiment.text.tree == "gold" and experiment.corpus != "testbed":
         raise UserError(f"text.tree=gold needs a corpus with gold trees; corpus={experiment.corpus} has none")
+    _validate_audio(experiment.audio)
     positive = {
+        "run.feature_workers": 1 if experiment.run.feature_workers is None else experiment.run.feature_workers,
         "run.workers": experiment.run.workers,
         "run.threads": experiment.run.threads,
         "acoustic.latent": experiment.acoustic.latent,
@@ -455,3 +480,26 @@ def _validate(experiment: Experiment) -> None:
         raise UserError(f"synthesis.temperature={experiment.synthesis.temperature} must not be negative")
     if not 0 <= experiment.data.allowed_bad <= 1:
         raise UserError(f"data.allowed_bad={experiment.data.allowed_bad} is a share; give a number from 0 to 1")
+
+
+def _validate_audio(audio: AudioConfig) -> None:
+    for name in ("sample_rate", "hop", "window", "fft", "mels", "floor", "f0_low"):
+        if getattr(audio, name) <= 0:
+            raise UserError(f"audio.{name}={getattr(audio, name)} must be above 0")
+    if audio.window > audio.fft or audio.hop > audio.window:
+        raise UserError(
+            f"audio.hop={audio.hop}, audio.window={audio.window} and audio.fft={audio.fft} must not fall in this order"
+        )
+    if not audio.f0_low < audio.f0_high <= audio.sample_rate / 2:
+        raise UserError(
+            f"audio.f0_low={audio.f0_low:g} and audio.f0_high={audio.f0_high:g} must rise and stay within half of "
+            f"audio.sample_rate={audio.sample_rate}"
+        )
+    if audio.level_db is not None and audio.level_db >= 0:
+        raise UserError(f"audio.level_db={audio.level_db:g} is in dB of full scale; give a number below 0, as in -23")
+    if audio.trim_db is not None and audio.trim_db <= 0:
+        raise UserError(f"audio.trim_db={audio.trim_db:g} must be above 0: dB below the loudest frame, as in 40")
+    if audio.trim_margin < 0 or audio.power_floor < 0:
+        raise UserError(
+            f"audio.trim_margin={audio.trim_margin:g} and audio.power_floor={audio.power_floor:g} must not be negative"
+        )

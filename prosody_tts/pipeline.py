@@ -37,6 +37,16 @@ VERSIONS = {
     "evaluate": 1,
     "report": 1,
 }
+#: Audio settings at the values that leave a recording and its analysis as they are without them.
+PLAIN_AUDIO = {
+    "f0_tracker": "praat",
+    "mel_scale": "slaney",
+    "mel_norm": "slaney",
+    "padding": "zeros",
+    "power_floor": 0.0,
+    "level_db": None,
+    "trim_db": None,
+}
 RESULT = "result.json"
 SETTINGS = "settings.json"
 
@@ -123,7 +133,7 @@ def plan(experiment: Experiment) -> list[Stage]:
         corpus = {**corpus, "textgrids": textgrids_identity(experiment)}
     stages.add("corpus", f"corpus {experiment.corpus}", [], {"name": experiment.corpus, **corpus})
     stages.add("text", "text analysis", ["corpus"], text)
-    stages.add("audio", "mel, F0, energy", ["corpus"], settings["audio"])
+    stages.add("audio", "mel, F0, energy", ["corpus"], _audio_settings(experiment))
     data = ["corpus", "text", "audio"]
     trains, given = not experiment.exact_times and experiment.aligned_by is None, _given_aligner(experiment)
     if trains:
@@ -173,6 +183,15 @@ def _given_aligner(experiment: Experiment) -> str | None:
     if not checkpoint.exists():
         raise UserError(f"aligned_by={experiment.aligned_by} holds no last.ckpt; give the folder of a trained aligner")
     return file_digest(checkpoint)
+
+
+def _audio_settings(experiment: Experiment) -> dict[str, Any]:
+    """The settings that shape the features; one at a default that does nothing says nothing."""
+    settings = to_plain(experiment.audio)
+    del settings["preset"]  # its numbers are there
+    if experiment.audio.trim_db is None:
+        del settings["trim_margin"]
+    return {name: value for name, value in settings.items() if name not in PLAIN_AUDIO or value != PLAIN_AUDIO[name]}
 
 
 def _acoustic_settings(experiment: Experiment) -> dict[str, Any]:

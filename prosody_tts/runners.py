@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from data_modules.acoustic import AcousticData
 from data_modules.alignment.attach import attach
 from data_modules.alignment.report import report
-from data_modules.audio import analyse, read_audio
+from data_modules.audio import first_centre
 from data_modules.collate import acoustic_batch
 from data_modules.corpora import CORPORA
 from data_modules.corpora.contract import Fault, Progress, Utterance
+from data_modules.features import measure_corpus
 from data_modules.sampler import SamplerData, VectorStore
 from data_modules.store import CorpusStore, FeatureStore, inventory_of, write_lines, write_packed
 from data_modules.text.analysis import TextAnalyser
@@ -126,19 +127,14 @@ def _allow(faults: list[Fault], total: int, experiment: Experiment, folder: Path
 
 def run_audio(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]:
     """Measure mel, F0 and energy of every recording."""
-    settings = stage.experiment.audio
+    experiment = stage.experiment
     corpus = CorpusStore(stage.input("corpus"))
-    analyses = []
-    for done, utterance in enumerate(corpus.utterances, start=1):
-        analyses.append(analyse(read_audio(corpus.audio(utterance), settings.sample_rate), settings))
-        progress(done, len(corpus.utterances), "mel, F0, energy")
-    write_packed(folder, "mel", [a.mel for a in analyses])
-    write_packed(folder, "f0", [a.f0 for a in analyses])
-    write_packed(folder, "energy", [a.energy for a in analyses])
-    write_json(folder / "index.json", {"utterances": [u.id for u in corpus.utterances]})
-    hours = sum(len(a.mel) for a in analyses) * settings.hop / settings.sample_rate / 3600
-    voiced = float(np.mean(np.concatenate([a.f0 for a in analyses]) > 0))
-    return {"hours": round(hours, 4), "voiced_share": round(voiced, 4)}
+    tasks = [(utterance.id, corpus.audio(utterance)) for utterance in corpus.utterances]
+    workers = experiment.run.feature_workers or experiment.run.workers
+    measured = measure_corpus(tasks, experiment.audio, folder, workers, progress)
+    _allow(list(measured.faults), len(tasks), experiment, folder)
+    hours, voiced = round(measured.seconds / 3600, 4), round(measured.voiced, 4)
+    return {"hours": hours, "voiced_share": voiced, "faults": len(measured.faults)}
 
 
 def store_of(stage: Stage) -> FeatureStore:
@@ -188,21 +184,24 @@ def run_alignment(stage: Stage, folder: Path, progress: Progress) -> dict[str, A
 
 def _exact(stage: Stage, store: FeatureStore) -> tuple[dict[str, list[int]], list[Fault]]:
     """Frames from exact times; an utterance with fewer frames than phones has none."""
-    hop = stage.experiment.audio.hop / stage.experiment.audio.sample_rate
+    settings = stage.experiment.audio
+    hop, first = settings.hop / settings.sample_rate, first_centre(settings) / settings.sample_rate
     # A grid's shortest phones may be shorter than a frame; the testbed's own times stay as they are.
     least = 0 if stage.experiment.textgrids is None else 1
     durations: dict[str, list[int]] = {}
     faults: list[Fault] = []
     for utterance in store.corpus.utterances:
-        if utterance.id not in store.text.rows:
+        name = utterance.id
+        if name not in store.text.rows or name not in store.audio.rows:
             continue
         assert utterance.phones is not None
-        frames = len(store.audio.mel[store.audio.rows[utterance.id]])
-        labels = store.text.sentence(utterance.id).phones
+        labels = store.text.sentence(name).phones
         try:
-            durations[utterance.id] = exact_durations(labels, utterance.phones, frames, hop, least)
+            durations[name] = exact_durations(
+                labels, utterance.phones, store.frames(name), hop, store.start(name) + first, least
+            )
         except ValueError as error:
-            faults.append(Fault(utterance.id, f"cannot be aligned: {error}"))
+            faults.append(Fault(name, f"cannot be aligned: {error}"))
     return durations, faults
 
 
@@ -220,7 +219,7 @@ def _learned(
     likelihoods: dict[str, float] = {}
     faults: list[Fault] = []
     names = store.ids("train", "dev", "test")
-    for done, item in enumerate(data.items(names), start=1):
+    for done, item in enumerate(map(data.item, names), start=1):
         try:
             found, (likelihoods[item.text.id],) = module.align_scored(acoustic_batch([item]))
             durations[item.text.id] = found[0, : len(item.text.phones)].tolist()

@@ -57,6 +57,9 @@ def build_vocoder(audio: AudioConfig, settings: SynthesisConfig) -> Vocoder:
         low=audio.mel_low,
         high=audio.mel_high,
         iterations=settings.iterations,
+        htk=audio.mel_scale == "htk",
+        unit_area=audio.mel_norm == "slaney",
+        half_hop=audio.padding == "half_hop",
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from data_modules.audio import Analysis, analyse, frame_count
+from data_modules.audio import Analysis, analyse, frame_count, sample_count
 from data_modules.collate import text_batch, text_item
 from data_modules.corpora.contract import Progress
 from data_modules.sampler import VectorStore
@@ -131,7 +131,7 @@ def _measure(
 
 def _of_frames(wave: NDArray[np.float32], frames: int, settings: AudioConfig) -> NDArray[np.float32]:
     """Cut or pad a wave so that its analysis has exactly as many frames as its mel."""
-    size = (frames - 1) * settings.hop
+    size = sample_count(frames, settings)
     wave = np.pad(wave[:size], (0, max(0, size - len(wave))))
     assert frame_count(len(wave), settings) == frames
     return wave
