@@ -16,6 +16,7 @@ from data_modules.audio import analyse, read_audio
 from data_modules.collate import acoustic_batch
 from data_modules.corpora import CORPORA
 from data_modules.corpora.contract import Fault, Progress, Utterance
+from data_modules.corpora.splits import leak_warning, leaking
 from data_modules.sampler import SamplerData, VectorStore
 from data_modules.store import CorpusStore, FeatureStore, inventory_of, write_lines, write_packed
 from data_modules.text.analysis import TextAnalyser
@@ -38,6 +39,7 @@ def run_corpus(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]
     """Build the corpus: utterances, and the faults of those left out."""
     corpus = CORPORA[stage.experiment.corpus]().build(stage.experiment, folder, progress)
     CorpusStore.write(folder, corpus.utterances, corpus.faults)
+    leaks = leaking(corpus.utterances)
     counts = {split: sum(u.split == split for u in corpus.utterances) for split in ("train", "dev", "test")}
     for split, count in counts.items():
         if count == 0:
@@ -45,7 +47,8 @@ def run_corpus(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]
                 f"corpus={corpus.name} has no utterance for the {split} split out of {len(corpus.utterances)}; "
                 "give more recordings or larger data.dev_share and data.test_share"
             )
-    return {**counts, "faults": len(corpus.faults)}
+    told = {"warning": leak_warning(leaks)} if leaks else {}
+    return {**counts, "faults": len(corpus.faults), "splits": corpus.splits, "leaks": len(leaks), **told}
 
 
 def run_text(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]:
@@ -126,7 +129,8 @@ def run_audio(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]:
     corpus = CorpusStore(stage.input("corpus"))
     analyses = []
     for done, utterance in enumerate(corpus.utterances, start=1):
-        analyses.append(analyse(read_audio(corpus.audio(utterance), settings.sample_rate), settings))
+        path, part = corpus.audio(utterance), (utterance.start, utterance.seconds)
+        analyses.append(analyse(read_audio(path, settings.sample_rate, *part), settings))
         progress(done, len(corpus.utterances), "mel, F0, energy")
     write_packed(folder, "mel", [a.mel for a in analyses])
     write_packed(folder, "f0", [a.f0 for a in analyses])
