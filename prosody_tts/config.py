@@ -89,8 +89,8 @@ class DataConfig:
     allowed_bad: float = 0.05
     """Share of utterances that may be faulty before the corpus is refused."""
     splits: str | None = None
-    """Real corpora: a folder with ``dev.txt``, ``test.txt`` and, unless it is the rest, ``train.txt``, an id a line; a
-    ``splits.json``; none lets the corpus or a hash decide."""
+    """Real corpora: a folder with ``dev.txt``, ``test.txt`` and, unless it is the rest, ``train.txt``, an id a line, or
+    a ``splits.json``; none lets the corpus or a hash decide."""
     parts: list[Part] = field(default_factory=list)
     """LibriTTS: the parts to use; none uses all there are (and downloads train-clean-100, dev-clean and test-clean)."""
     download: bool = False

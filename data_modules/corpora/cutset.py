@@ -208,6 +208,8 @@ def _unreadable(recording: Recording) -> str | None:
         return f"has a recording of {recording.num_channels} channels in {len(recording.sources)} files; give mono"
     if recording.sources[0].type != "file":
         return f"has a recording of the type '{recording.sources[0].type}'; save it to a file with lhotse"
-    names = [change["name"] if isinstance(change, dict) else change.name for change in recording.transforms or []]
+    names = [
+        change["name"] if isinstance(change, dict) else type(change).__name__ for change in recording.transforms or []
+    ]
     changes = [name for name in names if name not in _HARMLESS]
     return f"changes its recording ({', '.join(changes)}); save it to a file with lhotse" if changes else None
