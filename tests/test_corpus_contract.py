@@ -313,7 +313,7 @@ def test_cuts_are_utterances_and_what_is_no_part_of_one_mono_file_is_a_fault(tmp
     remote.recording.sources = [AudioSource("url", [0], "a.example/b.wav")]
     mute.supervisions[0].text = None
     again = a_cut(source, "a/0", 1, 2)
-    everything = [*cuts, stereo, fast, mixed.pad(5.0), empty, past, half, remote, mute, again]
+    everything = [*cuts, stereo, fast, mixed.pad(5.0, preserve_id=True), empty, past, half, remote, mute, again]
     path = tmp_path / "cuts.jsonl"
     path.write_text("".join(json.dumps(cut.to_dict()) + "\n" for cut in everything) + "{not json\n")
     corpus = build(experiment("cutset", path, tmp_path / "runs", allowed_bad=0.9), tmp_path / "out")
