@@ -27,10 +27,10 @@ Context = Literal["phones", "bert", "tags", "graph"]
 #: What ``corpus_path`` must be, of the corpora that need it.
 CORPUS_PATHS = {
     "folder": "a folder with wavs/ and metadata.csv",
-    "ljspeech": "the folder LJSpeech-1.1",
-    "libritts": "the folder LibriTTS",
-    "libritts_r": "the folder LibriTTS_R",
-    "vctk": "the folder VCTK-Corpus-0.92",
+    "ljspeech": "LJSpeech-1.1 or the folder it lies in",
+    "libritts": "LibriTTS or the folder it lies in",
+    "libritts_r": "LibriTTS_R or the folder it lies in",
+    "vctk": "VCTK-Corpus-0.92 or the folder it lies in",
     "cutset": "a lhotse manifest (.jsonl or .jsonl.gz), or a folder of them",
 }
 

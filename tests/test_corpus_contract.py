@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -17,8 +18,8 @@ from data_modules.audio import read_audio
 from data_modules.corpora import CORPORA
 from data_modules.corpora.contract import SPLITS, Corpus, silent
 from data_modules.corpora.splits import FILE
-from data_modules.store import Clips, CorpusStore
-from prosody_tts.config import CorpusName, Experiment, load
+from data_modules.store import AudioStore, Clips, CorpusStore
+from prosody_tts.config import ROOT, CorpusName, Experiment, load
 from prosody_tts.errors import UserError
 from prosody_tts.files import read_json
 
@@ -269,6 +270,40 @@ def test_a_download_is_unpacked_where_it_was_asked_for(
     assert CORPORA[name]().identity(settings) == identity
 
 
+def test_a_download_that_was_broken_off_is_not_taken_for_the_corpus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tree("ljspeech", tmp_path / "tree")
+    assert source is not None
+    settings = experiment("ljspeech", tmp_path / "here", tmp_path / "runs", download=True)
+    shutil.make_archive(str(tmp_path / "whole"), "bztar", source, "LJSpeech-1.1")
+    whole = (tmp_path / "whole.tar.bz2").read_bytes()
+
+    def fetch(cut: int) -> Callable[..., None]:
+        return lambda url, filename, **_: Path(filename).write_bytes(whole[: len(whole) - cut]) and None
+
+    monkeypatch.setattr("lhotse.recipes.ljspeech.resumable_download", fetch(3000))
+    with pytest.raises(UserError, match="cannot download ljspeech"):
+        CORPORA["ljspeech"]().identity(settings)
+    assert (tmp_path / "here/LJSpeech-1.1/metadata.csv").exists() or list((tmp_path / "here").iterdir())
+    settings.data.download = False
+    with pytest.raises(UserError, match="does not hold ljspeech"):
+        CORPORA["ljspeech"]().identity(settings)
+    settings.data.download = True
+    monkeypatch.setattr("lhotse.recipes.ljspeech.resumable_download", fetch(0))
+    assert len(build(settings, tmp_path / "out").utterances) == 12
+
+
+@pytest.mark.parametrize("name", ["folder", "ljspeech"])
+def test_real_speech_is_read(tmp_path: Path, name: str) -> None:
+    shared = Path(os.environ.get("PROSODY_TTS_SHARED", ROOT.parent / "shared")) / "data/ljspeech-sample"
+    if not shared.is_dir():
+        pytest.skip(f"needs sixteen clips of LJSpeech in {shared}")
+    rows = [row.split("|") for row in (shared / "metadata.csv").read_text(encoding="utf-8").splitlines()]
+    corpus = build(experiment(name, shared, tmp_path / "runs"), tmp_path / "out")
+    assert corpus.faults == () and {i.id: i.text for i in corpus.utterances} == {row[0]: row[2] for row in rows}
+
+
 # Manifests
 
 
@@ -284,6 +319,21 @@ def test_parts_of_a_recording_are_read_as_those_parts(tmp_path: Path) -> None:
         assert item.text == sentence(i) and len(read) == len(wave)
         np.testing.assert_allclose(read, wave, atol=1e-4)
         np.testing.assert_allclose(soundfile.read(clips[item.id])[0], wave, atol=1e-4)
+
+
+def test_the_features_of_a_part_are_its_own(tmp_path: Path) -> None:
+    from data_modules.audio import analyse
+    from prosody_tts.pipeline import folder, plan, run_stage
+
+    settings = experiment("cutset", tree("cutset", tmp_path / "tree"), tmp_path / "runs")
+    stages = {stage.kind: stage for stage in plan(settings)}
+    run_stage(stages["corpus"], silent)
+    run_stage(stages["audio"], silent)
+    store = AudioStore(folder(stages["audio"]))
+    for item in CorpusStore(folder(stages["corpus"])).utterances[:3]:
+        clip(tmp_path / "alone.wav", item.text)
+        alone = analyse(read_audio(tmp_path / "alone.wav", 16000), settings.audio)
+        np.testing.assert_allclose(store.mel[store.rows[item.id]], alone.mel, atol=1e-2)
 
 
 def a_cut(source: Path, name: str, start: float, duration: float) -> object:

@@ -8,10 +8,14 @@ transcripts of the sound entries alone.
 from __future__ import annotations
 
 import logging
+import tarfile
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -28,6 +32,10 @@ if TYPE_CHECKING:
     from lhotse import RecordingSet, SupervisionSegment, SupervisionSet
 
 VERSION = 1
+#: Lies where a download has begun and not ended.
+_UNFINISHED = ".unfinished-download"
+#: What the network, archives and full disks raise.
+_DOWNLOAD_ERRORS = (OSError, ValueError, EOFError, HTTPException, tarfile.TarError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -170,13 +178,17 @@ class Recorded:
         if experiment.corpus_path is None:
             raise UserError(f"corpus={recipe.name} needs corpus_path=PATH, {CORPUS_PATHS[recipe.name]}")
         path = Path(experiment.corpus_path).expanduser().resolve()
-        found = recipe.find(path, data)
+        found = self._found(path, data)
         if found is None and data.download:
             self._download(path, data)
-            found = recipe.find(path, data)
+            found = self._found(path, data)
         if found is None:
             raise UserError(f"corpus_path={experiment.corpus_path} does not hold {recipe.name}; {self._advice(path)}")
         return found
+
+    def _found(self, path: Path, data: DataConfig) -> Path | None:
+        """The corpus's folder, but not one that a download was broken off in."""
+        return None if (path / _UNFINISHED).exists() else self.recipe.find(path, data)
 
     def _advice(self, path: Path) -> str:
         return f"download {self.recipe.archive} (described at {self.recipe.page}) and unpack it in {path}"
@@ -186,9 +198,11 @@ class Recorded:
         try:
             path.mkdir(parents=True, exist_ok=True)
             with FileLock(path / ".download.lock"):
-                if self.recipe.find(path, data) is None:
+                if self._found(path, data) is None:
+                    (path / _UNFINISHED).touch()
                     self.recipe.download(path, data)
-        except (OSError, ValueError, EOFError) as error:  # what the network, archives and full disks raise
+                    (path / _UNFINISHED).unlink()
+        except _DOWNLOAD_ERRORS as error:
             detail = " ".join(str(error).split())
             raise UserError(f"cannot download {self.recipe.name}: {detail}; {self._advice(path)}") from None
 
