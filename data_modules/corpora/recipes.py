@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPException
+from locale import getpreferredencoding
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -160,6 +161,8 @@ class Recorded:
 
     def _prepared(self, source: Path, sound: Sequence[Entry]) -> dict[str, tuple[SupervisionSegment, str]]:
         """Id to supervision and part, as the recipe gives them."""
+        if getpreferredencoding(False).upper() != "UTF-8":  # in which the recipes read, whatever the files are in
+            raise UserError("lhotse's recipes read text in the locale's encoding; set PYTHONUTF8=1 and run again")
         with tempfile.TemporaryDirectory(prefix="prosody-tts-") as name, _quiet():
             mirror = Path(name) / source.name
             _mirror(mirror, source, sound)
