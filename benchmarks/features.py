@@ -22,7 +22,7 @@ import torch
 from data_modules.audio import energy, f0, mel_spectrogram, read_audio
 from data_modules.conditioning import condition
 from data_modules.corpora.contract import silent
-from data_modules.features import measure_corpus
+from data_modules.features import Task, measure_corpus
 from prosody_tts.config import AudioConfig, load
 
 #: Passes over the recordings; the fastest counts.
@@ -86,12 +86,12 @@ def cpu(step: Callable[[], object]) -> float:
 def written(paths: list[Path], config: AudioConfig) -> None:
     """The audio stage, in this process."""
     with tempfile.TemporaryDirectory() as folder:
-        measure_corpus([(path.stem, path) for path in paths], config, Path(folder), 1, silent)
+        measure_corpus([Task(path.stem, path) for path in paths], config, Path(folder), 1, silent)
 
 
 def measure(paths: list[Path], config: AudioConfig, count: int, workers: int) -> dict[str, float]:
     """Measure a corpus of ``count`` utterances; CPU-seconds of all processes, memory of the largest."""
-    tasks = [(f"{number:06d}", paths[number % len(paths)]) for number in range(count)]
+    tasks = [Task(f"{number:06d}", paths[number % len(paths)]) for number in range(count)]
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         measured = measure_corpus(tasks, config, Path(folder), workers, silent)

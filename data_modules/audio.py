@@ -8,10 +8,12 @@ padded at both ends), so its centre lies ``t * hop / sample_rate`` seconds into 
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -20,6 +22,9 @@ from data_modules.pitch import F0_TRACKERS
 from prosody_tts.config import AudioConfig
 from prosody_tts.errors import UserError
 
+if TYPE_CHECKING:
+    from soundfile import SoundFile
+
 #: Peak amplitude below which a clip counts as silent: -60 dB of full scale.
 SILENT_PEAK = 1e-3
 #: Lowest sample rate accepted, in Hz: below it there is no speech band to speak of.
@@ -27,6 +32,12 @@ LOWEST_RATE = 8000
 #: RMS below which log-energy is clipped.
 ENERGY_FLOOR = 1e-5
 
+#: Seconds that a part may go past its recording's end: manifests round their times (lhotse allows as much).
+ROUNDING = 0.025
+
+_WAV = {"WAV", "WAVEX", "RF64"}
+_INTEGERS = {"PCM_16", "PCM_24", "PCM_32"}
+_EIGHT_BITS = {"PCM_S8", "PCM_U8"}
 # Sizes that writers which cannot seek leave in a WAV header: they promise nothing.
 _UNKNOWN_SIZES = {0, 0x7FFFFFFF, 0xFFFFFFFF, 0x7FFFF000, 0xFFFFF000}
 
@@ -40,13 +51,13 @@ class Analysis:
     energy: np.ndarray
 
 
-def read_audio(path: Path | str, sample_rate: int) -> np.ndarray:
-    """Read a mono recording and resample it to ``sample_rate``: float32 [samples], full scale at 1.
+def read_audio(path: Path | str, sample_rate: int, start: float = 0.0, seconds: float | None = None) -> np.ndarray:
+    """Read a mono recording, or a part of it, and resample it to ``sample_rate``: float32 [samples], full scale at 1.
 
     Raises:
         UserError: as ``load_audio``.
     """
-    wave, rate = load_audio(path)
+    wave, rate = load_audio(path, start, seconds)
     if rate == sample_rate:
         return wave
     import soxr
@@ -54,16 +65,51 @@ def read_audio(path: Path | str, sample_rate: int) -> np.ndarray:
     return soxr.resample(wave, rate, sample_rate).astype(np.float32, copy=False)
 
 
-def load_audio(path: Path | str) -> tuple[np.ndarray, int]:
+def load_audio(path: Path | str, start: float = 0.0, seconds: float | None = None) -> tuple[np.ndarray, int]:
     """Read a mono recording as it is: float32 [samples], full scale at 1, and its sample rate in Hz.
+
+    ``start`` and ``seconds`` choose a part of it, to the nearest sample; without ``seconds`` it goes to the end. Only
+    the part is decoded and looked at.
 
     Raises:
         UserError: the file is missing, empty, not audio, truncated, silent (peak below -60 dB), has more than one
-            channel, samples that are no numbers, or a sample rate below 8 kHz.
+            channel, 8 bits a sample, samples that are no numbers, or a sample rate below 8 kHz; or the part does not
+            lie in it.
     """
+    with _opened(Path(path)) as stream:
+        begin, count = _part(stream, start, seconds)
+        stream.seek(begin)
+        wave, rate = stream.read(count, dtype="float32"), stream.samplerate
+    if len(wave) < count:
+        raise UserError(f"{path} is truncated: its header promises {begin + count} samples, it holds {len(wave)}")
+    return check_wave(wave, str(path)), rate
+
+
+def check_audio(path: Path | str, start: float = 0.0, seconds: float | None = None) -> float:
+    """Seconds of what ``load_audio`` would read, at a small part of its cost.
+
+    Integer samples of a whole WAV file are finite and their number is in its header, so that it is decoded only as far
+    as its first audible quarter of a second; all else is decoded.
+
+    Raises:
+        UserError: as ``load_audio``.
+    """
+    if start == 0 and seconds is None:
+        with _opened(Path(path)) as stream:
+            if stream.format in _WAV and stream.subtype in _INTEGERS and stream.frames > 0:
+                blocks = stream.blocks(stream.samplerate // 4, dtype="float32")
+                if not any(np.abs(block).max() >= SILENT_PEAK for block in blocks):
+                    raise UserError(f"{path} is silent: its peak lies below -60 dB of full scale")
+                return stream.frames / stream.samplerate
+    wave, rate = load_audio(path, start, seconds)
+    return len(wave) / rate
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[SoundFile]:
+    """A recording whose file and header are in order; errors of the decoder inside the block become the user's."""
     import soundfile
 
-    path = Path(path)
     if not path.is_file():
         raise UserError(f"there is no audio file {path}")
     if path.stat().st_size == 0:
@@ -71,18 +117,29 @@ def load_audio(path: Path | str) -> tuple[np.ndarray, int]:
     _check_riff(path)
     try:
         with soundfile.SoundFile(path) as stream:
-            rate, channels, promised = stream.samplerate, stream.channels, stream.frames
-            wave = stream.read(dtype="float32", always_2d=True)
+            if stream.channels != 1:
+                raise UserError(f"{path} has {stream.channels} channels; give mono")
+            if stream.subtype in _EIGHT_BITS:
+                raise UserError(f"{path} has 8 bits a sample, too coarse for quiet sounds; give at least 16")
+            if stream.samplerate < LOWEST_RATE:
+                raise UserError(f"{path} has a sample rate of {stream.samplerate} Hz; give at least {LOWEST_RATE} Hz")
+            yield stream
     except (soundfile.SoundFileError, RuntimeError) as error:
         detail = str(getattr(error, "error_string", error)).rstrip(".")
         raise UserError(f"{path} cannot be read as audio: {detail}") from None
-    if channels != 1:
-        raise UserError(f"{path} has {channels} channels; give mono")
-    if len(wave) < promised:
-        raise UserError(f"{path} is truncated: its header promises {promised} samples, it holds {len(wave)}")
-    if rate < LOWEST_RATE:
-        raise UserError(f"{path} has a sample rate of {rate} Hz; give at least {LOWEST_RATE} Hz")
-    return check_wave(wave[:, 0], str(path)), rate
+
+
+def _part(stream: SoundFile, start: float, seconds: float | None) -> tuple[int, int]:
+    """First sample and number of samples of a part; an end that rounding put past the recording's is its end."""
+    if start == 0 and seconds is None:
+        return 0, stream.frames
+    lasts, end = stream.frames / stream.samplerate, "its end" if seconds is None else f"{start + seconds:g} s"
+    begin = round(start * stream.samplerate)
+    count = stream.frames - begin if seconds is None else round(seconds * stream.samplerate)
+    beyond = begin + count - stream.frames
+    if begin < 0 or count - max(beyond, 0) <= 0 or beyond > ROUNDING * stream.samplerate:
+        raise UserError(f"{stream.name} lasts {lasts:g} s and has no part from {start:g} s to {end}")
+    return begin, count - max(beyond, 0)
 
 
 def check_wave(wave: np.ndarray, name: str) -> np.ndarray:

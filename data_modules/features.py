@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -33,8 +33,14 @@ SHARD = 256
 WHAT = "mel, F0, energy"
 INDEX = "index.json"
 
-#: One recording to measure: the utterance's name, and the file.
-Task = tuple[str, Path]
+
+class Task(NamedTuple):
+    """One recording to measure: the utterance's name, the file, and which part of it in seconds (none: to the end)."""
+
+    name: str
+    path: Path
+    start: float = 0.0
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -76,13 +82,15 @@ def measure_corpus(
     return _join(folder, len(shards), config)
 
 
-def measure_recording(path: Path, config: AudioConfig) -> dict[str, Any]:
+def measure_recording(
+    path: Path, config: AudioConfig, start: float = 0.0, seconds: float | None = None
+) -> dict[str, Any]:
     """Read, condition and measure one recording: ``mel`` [T, M], ``f0`` [T], ``energy`` [T], ``start`` in seconds.
 
     Raises:
         UserError: it cannot be read, is shorter than a frame's hop, or has no voiced frame.
     """
-    wave, start = condition(read_audio(path, config.sample_rate), config)
+    wave, trimmed = condition(read_audio(path, config.sample_rate, start, seconds), config)
     if len(wave) < config.hop or frame_count(len(wave), config) == 0:
         shortest = config.hop / config.sample_rate
         raise UserError(f"{path} lasts {len(wave) / config.sample_rate:.4f} s, less than one frame of {shortest:.4f} s")
@@ -91,16 +99,16 @@ def measure_recording(path: Path, config: AudioConfig) -> dict[str, Any]:
         raise UserError(
             f"{path} has no voiced frame between audio.f0_low={config.f0_low:g} and audio.f0_high={config.f0_high:g} Hz"
         )
-    return {"mel": found.mel, "f0": found.f0, "energy": found.energy, "start": start}
+    return {"mel": found.mel, "f0": found.f0, "energy": found.energy, "start": trimmed}
 
 
 def measure_shard(tasks: Sequence[Task], config: AudioConfig, target: Path, tell: Callable[[], None]) -> None:
     """Measure recordings and write them as one shard; one that cannot be measured is listed as a fault."""
     index: dict[str, Any] = {"utterances": [], "frames": [], "starts": [], "faults": []}
     rows: list[dict[str, Any]] = []
-    for name, path in tasks:
+    for name, path, start, seconds in tasks:
         try:
-            row = measure_recording(path, config)
+            row = measure_recording(path, config, start, seconds)
         except UserError as error:
             index["faults"].append([name, str(error)])
         else:
@@ -125,7 +133,7 @@ def _is_done(target: Path, tasks: Sequence[Task]) -> bool:
     except (OSError, ValueError):
         return False
     names = {*index["utterances"], *(name for name, _ in index["faults"])}
-    return names == {name for name, _ in tasks}
+    return names == {task.name for task in tasks}
 
 
 def _join(folder: Path, shards: int, config: AudioConfig) -> Measured:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from data_modules.audio import load_audio
 from data_modules.corpora.contract import Fault, Split, Utterance
+from data_modules.corpora.splits import FILE, listed
 from data_modules.moments import moments
 from data_modules.shards import MEASURES, Sharded
 from data_modules.text.sentence import PAUSE, Sentence
@@ -104,13 +106,47 @@ class CorpusStore:
 
     @staticmethod
     def write(folder: Path, utterances: Sequence[Utterance], faults: Sequence[Fault]) -> None:
-        """Write what a corpus builder returned."""
+        """Write what a corpus builder returned, and the ids of each split."""
         write_lines(folder / "utterances.jsonl", (utterance.to_dict() for utterance in utterances))
         write_json(folder / "faults.json", [asdict(fault) for fault in faults])
+        write_json(folder / FILE, listed(utterances))
 
     def audio(self, utterance: Utterance) -> Path:
         """Where the recording lies."""
         return self.folder / utterance.audio
+
+    def clip(self, utterance: Utterance) -> Path:
+        """A file with the utterance alone: its recording or, of a part, a copy made below the folder when asked for."""
+        if utterance.start == 0 and utterance.seconds is None:
+            return self.audio(utterance)
+        import soundfile
+
+        path = self.folder / "clips" / f"{utterance.id}.wav"
+        if not path.exists():
+            wave, rate = load_audio(self.audio(utterance), utterance.start, utterance.seconds)
+            with atomic(path) as temporary:
+                soundfile.write(temporary, wave, rate, subtype="PCM_16", format="WAV")
+        return path
+
+
+class Clips(Mapping[str, Path]):
+    """Utterance id to ``CorpusStore.clip``, each made when it is asked for."""
+
+    def __init__(self, corpus: CorpusStore) -> None:
+        self.corpus = corpus
+        self.utterances = {utterance.id: utterance for utterance in corpus.utterances}
+
+    def __getitem__(self, name: str) -> Path:
+        return self.corpus.clip(self.utterances[name])
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.utterances
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.utterances)
+
+    def __len__(self) -> int:
+        return len(self.utterances)
 
 
 class TextStore:

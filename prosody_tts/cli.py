@@ -284,16 +284,21 @@ def _print_corpus(experiment: Experiment) -> None:
     from prosody_tts.pipeline import RESULT, folder, plan
 
     faults: list[tuple[str, str, str]] = []
+    warnings: list[str] = []
     made = Table("stage", "result", title=f"corpus {experiment.corpus}")
     for stage in plan(experiment):
         if stage.kind not in PREPARATION:
             continue
         metrics = read_json(folder(stage) / RESULT)["metrics"]
+        if (warning := metrics.pop("warning", None)) is not None:
+            warnings.append(warning)
         made.add_row(stage.label, ", ".join(f"{name} {_number(value)}" for name, value in metrics.items()))
         if (path := folder(stage) / "faults.json").exists():
             faults += [(stage.label, fault["item"], fault["reason"]) for fault in read_json(path)]
     _out().print(made)
     _print_alignment(experiment)
+    for warning in warnings:
+        print(f"warning: {warning}")
     if faults:
         left_out = Table("found by", "left out", "reason", title=f"{len(faults)} left out")
         for row in faults:

@@ -16,11 +16,24 @@ from omegaconf.errors import OmegaConfBaseException
 
 from prosody_tts.errors import UserError, nearest
 
-CorpusName = Literal["testbed", "allison", "folder"]
+CorpusName = Literal["testbed", "allison", "folder", "ljspeech", "libritts", "libritts_r", "vctk", "cutset"]
+Part = Literal[
+    "train-clean-100", "train-clean-360", "train-other-500", "dev-clean", "dev-other", "test-clean", "test-other"
+]
 Size = Literal["smoke", "demo", "paper"]
 Units = Literal["utterance", "word", "phone"]
 Context = Literal["phones", "bert", "tags", "graph"]
 AudioPreset = Literal["papers", "hifigan", "speecht5", "vocos", "bigvgan"]
+
+#: What ``corpus_path`` must be, of the corpora that need it.
+CORPUS_PATHS = {
+    "folder": "a folder with wavs/ and metadata.csv",
+    "ljspeech": "LJSpeech-1.1 or the folder it lies in",
+    "libritts": "LibriTTS or the folder it lies in",
+    "libritts_r": "LibriTTS_R or the folder it lies in",
+    "vctk": "VCTK-Corpus-0.92 or the folder it lies in",
+    "cutset": "a lhotse manifest (.jsonl or .jsonl.gz), or a folder of them",
+}
 
 ROOT = Path(__file__).resolve().parent.parent
 EXPERIMENTS = ROOT / "experiments"
@@ -78,6 +91,13 @@ class DataConfig:
     """Real corpora: at most this many utterances."""
     allowed_bad: float = 0.05
     """Share of utterances that may be faulty before the corpus is refused."""
+    splits: str | None = None
+    """Real corpora: a folder with ``dev.txt``, ``test.txt`` and, unless it is the rest, ``train.txt``, an id a line, or
+    a ``splits.json``; none lets the corpus or a hash decide."""
+    parts: list[Part] = field(default_factory=list)
+    """LibriTTS: the parts to use; none uses all there are (and downloads train-clean-100, dev-clean and test-clean)."""
+    download: bool = False
+    """ljspeech, libritts, libritts_r, vctk: fetch what ``corpus_path`` does not hold, many gigabytes."""
 
 
 @dataclass
@@ -276,7 +296,8 @@ class Experiment:
     corpus: CorpusName = "testbed"
     """Which corpus."""
     corpus_path: str | None = None
-    """Folder of the corpus: required by ``folder``, optional for ``allison``."""
+    """Folder of the corpus, for ``cutset`` a manifest or a folder of them: optional for ``allison``, unused by
+    ``testbed``, required by the others."""
     aligned_by: str | None = None
     """Folder of a trained aligner to use instead of training one on this corpus."""
     textgrids: str | None = None
@@ -436,8 +457,10 @@ def _merge(layers: Sequence[DictConfig]) -> Experiment:
 
 
 def _validate(experiment: Experiment) -> None:
-    if experiment.corpus == "folder" and experiment.corpus_path is None:
-        raise UserError("corpus=folder needs corpus_path=DIR, a folder with wavs/ and metadata.csv")
+    if experiment.corpus_path is None and experiment.corpus in CORPUS_PATHS:
+        raise UserError(f"corpus={experiment.corpus} needs corpus_path=PATH, {CORPUS_PATHS[experiment.corpus]}")
+    if experiment.data.splits is not None and experiment.corpus == "testbed":
+        raise UserError("data.splits is for recorded corpora; the testbed makes its own splits, so leave it out")
     if experiment.textgrids is not None and experiment.corpus == "testbed":
         raise UserError("corpus=testbed knows its own phone times; leave textgrids out, or name another corpus")
     if experiment.textgrids is not None and experiment.aligned_by is not None:

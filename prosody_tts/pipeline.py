@@ -306,7 +306,7 @@ def report(experiments: Mapping[str, Experiment], out: Path, command: str = "") 
         raise UserError("a table compares systems on one corpus; these settings name several")
     evaluations = {COPY: evaluations.pop(COPY), **evaluations}
     first = next(iter(experiments.values()))
-    from data_modules.store import CorpusStore
+    from data_modules.store import Clips, CorpusStore
     from prosody_tts.report.build import build, show
     from prosody_tts.report.provenance import Provenance
 
@@ -335,7 +335,6 @@ def report(experiments: Mapping[str, Experiment], out: Path, command: str = "") 
     # By way of JSON, in which tuples are lists.
     if made_from.exists() and digest(read_json(made_from)) == digest(inputs):
         return show(out, provenance)
-    recordings = {utterance.id: corpus.audio(utterance) for utterance in corpus.utterances}
-    shown = build(out, evaluations, recordings, provenance, **settings)
+    shown = build(out, evaluations, Clips(corpus), provenance, **settings)
     write_json(made_from, inputs)
     return shown

@@ -18,7 +18,8 @@ from data_modules.audio import first_centre
 from data_modules.collate import acoustic_batch
 from data_modules.corpora import CORPORA
 from data_modules.corpora.contract import Fault, Progress, Utterance
-from data_modules.features import measure_corpus
+from data_modules.corpora.splits import leak_warning, leaking
+from data_modules.features import Task, measure_corpus
 from data_modules.sampler import SamplerData, VectorStore
 from data_modules.store import CorpusStore, FeatureStore, inventory_of, write_lines, write_packed
 from data_modules.text.analysis import TextAnalyser
@@ -43,6 +44,7 @@ def run_corpus(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]
     if stage.experiment.textgrids is not None:
         corpus = attach(corpus, stage.experiment, progress)
     CorpusStore.write(folder, corpus.utterances, corpus.faults)
+    leaks = leaking(corpus.utterances)
     counts = {split: sum(u.split == split for u in corpus.utterances) for split in ("train", "dev", "test")}
     for split, count in counts.items():
         if count == 0:
@@ -50,7 +52,8 @@ def run_corpus(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]
                 f"corpus={corpus.name} has no utterance for the {split} split out of {len(corpus.utterances)}; "
                 "give more recordings or larger data.dev_share and data.test_share"
             )
-    return {**counts, "faults": len(corpus.faults)}
+    told = {"warning": leak_warning(leaks)} if leaks else {}
+    return {**counts, "faults": len(corpus.faults), "splits": corpus.splits, "leaks": len(leaks), **told}
 
 
 def run_text(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]:
@@ -129,7 +132,7 @@ def run_audio(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]:
     """Measure mel, F0 and energy of every recording."""
     experiment = stage.experiment
     corpus = CorpusStore(stage.input("corpus"))
-    tasks = [(utterance.id, corpus.audio(utterance)) for utterance in corpus.utterances]
+    tasks = [Task(u.id, corpus.audio(u), u.start, u.seconds) for u in corpus.utterances]
     workers = experiment.run.feature_workers or experiment.run.workers
     measured = measure_corpus(tasks, experiment.audio, folder, workers, progress)
     _allow(list(measured.faults), len(tasks), experiment, folder)

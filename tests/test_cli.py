@@ -177,7 +177,18 @@ def test_guarded_turns_what_users_cause_into_statuses(capsys: pytest.CaptureFixt
         guarded(lambda: raising(ZeroDivisionError()))
 
 
-HEAVY = ("torch", "lightning", "spacy", "transformers", "matplotlib", "wandb", "librosa", "parselmouth", "pandas")
+HEAVY = (
+    "torch",
+    "lightning",
+    "spacy",
+    "transformers",
+    "matplotlib",
+    "wandb",
+    "librosa",
+    "parselmouth",
+    "pandas",
+    "lhotse",
+)
 
 
 def test_the_command_line_starts_without_heavy_libraries() -> None:

@@ -80,8 +80,8 @@ def test_one_or_two_sentences_still_get_a_split() -> None:
 
 def test_a_larger_limit_only_adds() -> None:
     items = [Utterance(f"u{i}", f"s{i}", "text", "a.wav", "train") for i in range(40)]
-    few = {item.id for item in with_splits(items, DataConfig(limit=7))}
-    more = {item.id for item in with_splits(items, DataConfig(limit=20))}
+    few = {item.id for item in with_splits(items, [], DataConfig(limit=7))[0]}
+    more = {item.id for item in with_splits(items, [], DataConfig(limit=20))[0]}
     assert len(few) == 7 and len(more) == 20 and few < more
 
 
@@ -271,8 +271,8 @@ def test_a_folder_of_another_form_is_refused(tmp_path: Path, missing: str) -> No
     elif missing == "metadata.csv":
         (source / "metadata.csv").unlink()
     else:
-        (source / "metadata.csv").write_bytes("u00|gut\nu01|schön".encode("latin-1"))
-    with pytest.raises(UserError, match="not UTF-8 \\(line 2\\)" if missing == "encoding" else missing):
+        (source / "metadata.csv").write_bytes("u00|gut\nu01|schön\nu02|fein".encode("latin-1"))
+    with pytest.raises(UserError, match="u01 metadata.csv line 2 is not UTF-8" if missing == "encoding" else missing):
         Folder().build(experiment("folder", source, tmp_path / "runs"), tmp_path / "out", silent)
 
 

@@ -95,7 +95,7 @@ features.SHARD = 4
 def progress(done, total, what):
     if done == {killed_at}:
         os.killpg(0, signal.SIGKILL)
-tasks = [(path.stem, path) for path in sorted(Path({str(tasks[0][1].parent)!r}).glob("*.wav"))]
+tasks = [features.Task(path.stem, path) for path in sorted(Path({str(tasks[0][1].parent)!r}).glob("*.wav"))]
 features.measure_corpus(tasks, AudioConfig(), Path({str(tmp_path)!r}), {workers}, progress)
 """
     path = str(Path(__file__).parents[1])
@@ -135,7 +135,7 @@ def test_recordings_that_cannot_be_measured_are_listed_and_left_out(tasks: list[
     bad = {"noise": noise, "click": np.full(50, 0.5), "silent": np.zeros(4000)}
     for name, wave in bad.items():
         soundfile.write(tmp_path / f"{name}.wav", wave, 16000)
-    more = [*tasks[:5], *((name, tmp_path / f"{name}.wav") for name in [*bad, "missing"]), *tasks[5:7]]
+    more = [*tasks[:5], *(Task(name, tmp_path / f"{name}.wav") for name in [*bad, "missing"]), *tasks[5:7]]
     measured = measure_corpus(more, CONFIG, tmp_path / "out", 1, silent)
     reasons = {fault.item: fault.reason for fault in measured.faults if fault.bad}
     assert list(reasons) == ["noise", "click", "silent", "missing"]

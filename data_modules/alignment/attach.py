@@ -34,7 +34,7 @@ def textgrids_identity(experiment: Experiment) -> dict[str, Any]:
 def attach(corpus: Corpus, experiment: Experiment, progress: Progress) -> Corpus:
     """Give every utterance its ``phones`` from the grid of its id; those without a sound grid become faults.
 
-    Splits are made again without them; they move no other sentence.
+    Splits that no list gives are made again without them; they move no other sentence.
 
     Raises:
         UserError: the grids cannot be read at all, or more are faulty than ``data.allowed_bad`` allows.
@@ -59,7 +59,10 @@ def attach(corpus: Corpus, experiment: Experiment, progress: Progress) -> Corpus
         else:
             faults.append(Fault(utterance.id, f"cannot take its TextGrid: {phones}"))
     screen(f"textgrids={experiment.textgrids}", utterances, faults, corpus.folder, experiment.data)
-    return replace(corpus, utterances=with_splits(utterances, experiment.data), faults=tuple(faults))
+    sound = tuple(utterances)
+    if corpus.splits == "hash":
+        sound, _ = with_splits(sound, faults, experiment.data)
+    return replace(corpus, utterances=sound, faults=tuple(faults))
 
 
 def _timed(
@@ -69,7 +72,9 @@ def _timed(
 
     try:
         grid = read_grid(content)
-        seconds = soundfile.info(str(corpus.folder / utterance.audio)).duration
+        seconds = utterance.seconds
+        if seconds is None:
+            seconds = soundfile.info(str(corpus.folder / utterance.audio)).duration - utterance.start
         if grid.end > seconds + LONGER:
             return UserError(f"the grid ends at {grid.end:g} s and the audio at {seconds:.3f} s")
         return timed_phones(grid, utterance.text, inventory)

@@ -25,5 +25,41 @@ def _folder() -> CorpusBuilder:
     return Folder()
 
 
+def _ljspeech() -> CorpusBuilder:
+    from data_modules.corpora.ljspeech import LJSpeech
+    from data_modules.corpora.recipes import Recorded
+
+    return Recorded(LJSpeech())
+
+
+def _libritts(restored: bool = False) -> CorpusBuilder:
+    from data_modules.corpora.libritts import LibriTTS
+    from data_modules.corpora.recipes import Recorded
+
+    return Recorded(LibriTTS(restored))
+
+
+def _vctk() -> CorpusBuilder:
+    from data_modules.corpora.recipes import Recorded
+    from data_modules.corpora.vctk import VCTK
+
+    return Recorded(VCTK())
+
+
+def _cutset() -> CorpusBuilder:
+    from data_modules.corpora.cutset import Cuts
+
+    return Cuts()
+
+
 #: Corpus by name (``config.CorpusName``); each entry imports and makes its builder when it is called.
-CORPORA: dict[str, Callable[[], CorpusBuilder]] = {"testbed": _testbed, "allison": _allison, "folder": _folder}
+CORPORA: dict[str, Callable[[], CorpusBuilder]] = {
+    "testbed": _testbed,
+    "allison": _allison,
+    "folder": _folder,
+    "ljspeech": _ljspeech,
+    "libritts": _libritts,
+    "libritts_r": lambda: _libritts(restored=True),
+    "vctk": _vctk,
+    "cutset": _cutset,
+}

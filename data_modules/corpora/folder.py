@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
-from data_modules.audio import load_audio
+from data_modules.audio import check_audio
 from data_modules.corpora.contract import Corpus, Fault, Progress, Utterance
-from data_modules.corpora.screening import content_digest, has_letters, length_fault, screen, selection, sentence_id
-from data_modules.corpora.splits import with_splits
+from data_modules.corpora.lines import climbs, rows
+from data_modules.corpora.screening import content_digest, has_letters, length_fault, screen, sentence_id
+from data_modules.corpora.splits import selection, with_splits
 from prosody_tts.config import DataConfig, Experiment
 from prosody_tts.errors import UserError
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -69,12 +70,13 @@ class Folder:
             if path.stem not in known
         ]
         screen(str(source), utterances, faults, folder, experiment.data)
-        return Corpus("folder", folder, with_splits(utterances, experiment.data), tuple(faults))
+        chosen, splits = with_splits(utterances, faults, experiment.data)
+        return Corpus("folder", folder, chosen, tuple(faults), splits)
 
 
 def _source(experiment: Experiment) -> Path:
     if experiment.corpus_path is None:
-        raise UserError("corpus=folder needs corpus_path=DIR, a folder with wavs/ and metadata.csv")
+        raise UserError("corpus=folder needs corpus_path=PATH, a folder with wavs/ and metadata.csv")
     source = Path(experiment.corpus_path).expanduser().resolve()
     if not source.is_dir():
         raise UserError(f"corpus_path={experiment.corpus_path} is not a folder; give one with wavs/ and metadata.csv")
@@ -90,34 +92,23 @@ def _recordings(source: Path) -> list[Path]:
 
 
 def _read_metadata(path: Path) -> tuple[list[Line], list[Fault]]:
-    try:
-        content = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = path.read_bytes()[: error.start].count(b"\n") + 1
-        raise UserError(f"{path} is not UTF-8 (line {line}); save it as UTF-8") from None
     lines: dict[str, Line] = {}
     faults: list[Fault] = []
-    # Not splitlines: it also breaks at characters that may stand inside a text.
-    for number, row in enumerate(content.replace("\r\n", "\n").replace("\r", "\n").split("\n"), start=1):
-        if not row.strip():
-            continue
+    for number, row, sound in rows(path):
         name, *texts = (cell.strip() for cell in row.split("|"))
         text = next((cell for cell in reversed(texts[:2]) if cell), "")
         place = f"metadata.csv line {number}"
         if not name or not texts:
             faults.append(Fault(name or place, f"{place} is not of the form id|text"))
+        elif not sound:
+            faults.append(Fault(name, f"{place} is not UTF-8"))
         elif name in lines:
             faults.append(Fault(f"{name} (line {number})", f"repeats the id of an earlier line of {path.name}"))
-        elif _climbs(name):
+        elif climbs(name):
             faults.append(Fault(name, f"{place} has an id that leaves the folder wavs"))
         else:
             lines[name] = Line(name, text)
     return list(lines.values()), faults
-
-
-def _climbs(name: str) -> bool:
-    """Whether a file of that name would lie outside ``wavs``, or below it where no other tool would look."""
-    return len(PurePosixPath(name).parts) != 1 or name in {".", ".."} or "\\" in name or "\0" in name
 
 
 def _check(source: Path, line: Line, data: DataConfig) -> Utterance | Fault:
@@ -127,8 +118,8 @@ def _check(source: Path, line: Line, data: DataConfig) -> Utterance | Fault:
     if not path.is_file():
         return Fault(line.id, f"has no recording {path}")
     try:
-        wave, rate = load_audio(path)
+        seconds = check_audio(path)
     except UserError as error:
         return Fault(line.id, str(error))
-    short = length_fault(line.id, len(wave) / rate, data)
+    short = length_fault(line.id, seconds, data)
     return short or Utterance(line.id, sentence_id(line.text), line.text, str(path), "train")

@@ -107,4 +107,4 @@ class Testbed:
                     )
                 )
             progress(done, len(planned), "speaking the testbed")
-        return Corpus("testbed", folder, tuple(utterances), tuple(faults))
+        return Corpus("testbed", folder, tuple(utterances), tuple(faults), "official")
