@@ -12,6 +12,7 @@ from prosody_tts.nn.decoders import Decoded, ParallelDecoder
 from prosody_tts.nn.durations import DurationModel
 from prosody_tts.nn.phones import PhoneEncoder
 from prosody_tts.nn.reference import Posterior, ReferenceEncoder
+from prosody_tts.nn.speakers import SpeakerEmbedding
 from prosody_tts.nn.units import frame_to_phone, length_mask, pool_mean, spread
 
 
@@ -33,7 +34,7 @@ class Rendered:
 
 
 class AcousticModel(nn.Module):
-    """Phone encoder, reference encoder (or none), duration model, decoder and read-out head.
+    """Phone encoder, reference encoder (or none), duration model, decoder and read-out head; speakers, if several.
 
     ``units`` is data to the index map alone: Kathaka's utterance, CAMP's word and the phone run the same lines.
     """
@@ -47,6 +48,7 @@ class AcousticModel(nn.Module):
         durations: DurationModel,
         decoder: ParallelDecoder,
         width: int,
+        speakers: SpeakerEmbedding | None = None,
     ) -> None:
         super().__init__()
         self.units: Units = units
@@ -57,13 +59,19 @@ class AcousticModel(nn.Module):
         self.durations = durations
         self.decoder = decoder
         self.readout = nn.Linear(width, 2)
+        self.speakers = speakers
+
+    def states(self, text: TextBatch) -> Tensor:
+        """Phone states that know who speaks: [B, P, D]."""
+        states = self.phones(text.phones, text.phone_lengths)
+        return states if self.speakers is None else self.speakers(states, text.phone_lengths, text.speakers)
 
     def encode(self, batch: AcousticBatch, states: Tensor | None = None) -> Posterior | None:
         """Read the recording's prosody vectors [B, U, D]; none where there is no reference encoder."""
         if self.reference is None:
             return None
         text = batch.text
-        states = self.phones(text.phones, text.phone_lengths) if states is None else states
+        states = self.states(text) if states is None else states
         frame_phone = frame_to_phone(batch.durations, batch.mel.shape[1])
         frame_unit = text.phone_to_unit(self.units).gather(1, frame_phone)
         units = int(text.unit_lengths(self.units).max())
@@ -92,7 +100,7 @@ class AcousticModel(nn.Module):
         Returns the rendering, predicted log(1 + frames) [B, P], and the posterior.
         """
         text = batch.text
-        states = self.phones(text.phones, text.phone_lengths)
+        states = self.states(text)
         posterior = self.encode(batch, states)
         vectors = None
         if posterior is not None:
