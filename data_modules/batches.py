@@ -47,6 +47,7 @@ class TextBatch(Batch):
         edges: [B, E, 2] pairs of neighbouring nodes, each pair once.
         edge_lengths: [B].
         word_to_node: [B, W].
+        speakers: [B] number of the speaker (``Specification.speaker_ids``); 0 for one that was not trained on.
     """
 
     ids: list[str]
@@ -61,6 +62,7 @@ class TextBatch(Batch):
     edges: Tensor
     edge_lengths: Tensor
     word_to_node: Tensor
+    speakers: Tensor
 
     def phone_to_unit(self, units: Units) -> Tensor:
         """[B, P] prosody unit of each phone: the one place where units differ."""

@@ -28,6 +28,7 @@ class TextItem:
     node_labels: Tensor
     edges: Tensor
     word_to_node: Tensor
+    speaker: int = 0
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,8 @@ class SamplerItem:
     scale: Tensor
 
 
-def text_item(name: str, sentence: Sentence, bert: NDArray[np.float32], spec: Specification) -> TextItem:
-    """Number a sentence's phones and turn it into tensors."""
+def text_item(name: str, sentence: Sentence, bert: NDArray[np.float32], spec: Specification, speaker: str) -> TextItem:
+    """Number a sentence's phones and its speaker, and turn it into tensors."""
     unknown = spec.phone_ids[UNKNOWN]
     return TextItem(
         id=name,
@@ -64,11 +65,15 @@ def text_item(name: str, sentence: Sentence, bert: NDArray[np.float32], spec: Sp
         node_labels=torch.tensor(sentence.graph.labels),
         edges=torch.tensor(sentence.graph.edges, dtype=torch.long).reshape(-1, 2),
         word_to_node=torch.tensor(sentence.graph.word_to_node),
+        speaker=spec.speaker_ids.get(speaker, 0),
     )
 
 
 def acoustic_item(recording: Recording, spec: Specification) -> AcousticItem:
-    """Normalise a recording by the specification; durations and word measures are zero before alignment."""
+    """Normalise a recording by the specification, F0 and energy by its speaker's statistics.
+
+    Durations and word measures are zero before alignment.
+    """
     sentence = recording.sentence
     mel = (recording.mel - np.array(spec.mel_mean, np.float32)) / np.array(spec.mel_scale, np.float32)
     voiced = recording.f0 > 0
@@ -80,14 +85,16 @@ def acoustic_item(recording: Recording, spec: Specification) -> AcousticItem:
     else:
         durations = recording.durations
         log_f0, energy, _ = recording.word_measures()
+    text = text_item(recording.utterance.id, sentence, recording.bert, spec, recording.utterance.speaker)
+    norm = spec.norm(text.speaker)
     return AcousticItem(
-        text=text_item(recording.utterance.id, sentence, recording.bert, spec),
+        text=text,
         durations=torch.from_numpy(durations),
         mel=torch.from_numpy(mel),
         f0=torch.from_numpy(f0),
-        word_f0=torch.from_numpy(np.nan_to_num((log_f0 - spec.f0_mean) / spec.f0_scale)).float(),
+        word_f0=torch.from_numpy(np.nan_to_num((log_f0 - norm.f0_mean) / norm.f0_scale)).float(),
         word_voiced=torch.from_numpy(~np.isnan(log_f0)),
-        word_energy=torch.from_numpy(np.nan_to_num((energy - spec.energy_mean) / spec.energy_scale)).float(),
+        word_energy=torch.from_numpy(np.nan_to_num((energy - norm.energy_mean) / norm.energy_scale)).float(),
     )
 
 
@@ -114,6 +121,7 @@ def text_batch(items: Sequence[TextItem]) -> TextBatch:
         edges=_pad([item.edges for item in items]),
         edge_lengths=_lengths([item.edges for item in items]),
         word_to_node=_pad([item.word_to_node for item in items]),
+        speakers=torch.tensor([item.speaker for item in items]),
     )
 
 

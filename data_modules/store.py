@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,9 @@ from prosody_tts.errors import UserError
 from prosody_tts.files import atomic, read_json, write_json
 
 PADDING, UNKNOWN = "<pad>", "<unk>"
+#: A speaker with fewer training utterances is normalised by the statistics of all (ours): the mean of a handful of
+#: sentences lies nearer to their moods than to the voice.
+LEAST_UTTERANCES = 5
 
 
 def write_lines(path: Path, items: Iterable[dict[str, Any]]) -> None:
@@ -61,6 +64,15 @@ class Packed:
         return np.asarray(self.data[self.offsets[index] : self.offsets[index + 1]])
 
 
+class Norm(NamedTuple):
+    """Mean and spread of natural-log F0 (of Hz) and of natural-log energy."""
+
+    f0_mean: float
+    f0_scale: float
+    energy_mean: float
+    energy_scale: float
+
+
 @dataclass(frozen=True)
 class Specification:
     """The contract between data and models, plain values, kept in every checkpoint.
@@ -68,6 +80,8 @@ class Specification:
     ``inventory`` lists the phones, padding and the unknown first; means and spreads are of the training split:
     ``mel_mean``, ``mel_scale`` per channel of the natural-log mel, ``f0`` of the natural log of F0 in Hz over tokens'
     voiced frames, ``energy`` of the natural-log energy. ``passes`` is the 75th percentile of graph diameters.
+    ``speakers`` are those of the training split, sorted, and ``speaker_norms`` the F0 and energy of each: the pooled
+    ones for a single speaker and for those with fewer than ``LEAST_UTTERANCES`` training utterances.
     """
 
     inventory: tuple[str, ...]
@@ -79,20 +93,35 @@ class Specification:
     energy_scale: float
     bert: int
     passes: int
+    speakers: tuple[str, ...] = ("",)
+    speaker_norms: tuple[Norm, ...] = ()
 
     @cached_property
     def phone_ids(self) -> dict[str, int]:
         """Phone to index."""
         return {phone: index for index, phone in enumerate(self.inventory)}
 
+    @cached_property
+    def speaker_ids(self) -> dict[str, int]:
+        """Speaker to index, from 1; 0 is any speaker that was not trained on."""
+        return {speaker: index for index, speaker in enumerate(self.speakers, start=1)}
+
+    def norm(self, speaker: int) -> Norm:
+        """What F0 and energy of a speaker, by index, are normalised with; the pooled figures for an unknown one."""
+        if speaker == 0 or not self.speaker_norms:
+            return Norm(self.f0_mean, self.f0_scale, self.energy_mean, self.energy_scale)
+        return self.speaker_norms[speaker - 1]
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        plain = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        return {**plain, "speaker_norms": [list(norm) for norm in self.speaker_norms]}
 
     @staticmethod
     def from_dict(data: dict[str, Any]) -> Specification:
         """The inverse of ``to_dict``."""
         plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+        plain["speaker_norms"] = tuple(Norm(*norm) for norm in data.get("speaker_norms", ()))
         return Specification(**plain)
 
 
@@ -265,25 +294,50 @@ class FeatureStore:
             bert=self.text.bert(name) if with_bert else np.zeros((self.text.sentence(name).tokens, 0), np.float32),
         )
 
+    def speaker(self, name: str) -> str:
+        """Who speaks an utterance."""
+        return self._utterances[name].speaker
+
+    def speakers(self) -> tuple[str, ...]:
+        """Speakers of the training split, sorted."""
+        return tuple(sorted({self.speaker(name) for name in self.ids("train")}))
+
     def specification(self) -> Specification:
         """Measure the training split, one utterance in memory at a time."""
-        rows = [self.audio.rows[name] for name in self.ids("train")]
+        ids = self.ids("train")
+        rows = [self.audio.rows[name] for name in ids]
         frames = sum(int(self.audio.frames[row]) for row in rows)
         mean = sum(self.audio.mel[row].sum(0, dtype=np.float64) for row in rows) / frames
         variance = sum(((self.audio.mel[row] - mean) ** 2).sum(0) for row in rows) / frames
-        f0_mean, f0_scale = moments(lambda: (_log_voiced(self.audio.f0[row]) for row in rows))
-        energy_mean, energy_scale = moments(lambda: (self.audio.energy[row].astype(np.float64) for row in rows))
+        pooled = self._norm(ids)
+        speakers = self.speakers()
         return Specification(
             inventory=self.text.inventory,
             mel_mean=tuple(np.asarray(mean).tolist()),
             mel_scale=tuple(np.sqrt(np.maximum(variance, 1e-8)).tolist()),
-            f0_mean=f0_mean,
-            f0_scale=max(f0_scale, 1e-3),
-            energy_mean=energy_mean,
-            energy_scale=max(energy_scale, 1e-3),
+            f0_mean=pooled.f0_mean,
+            f0_scale=pooled.f0_scale,
+            energy_mean=pooled.energy_mean,
+            energy_scale=pooled.energy_scale,
             bert=self.text.bert_size,
             passes=self.text.passes,
+            speakers=speakers,
+            speaker_norms=tuple(self._speaker_norm(ids, speaker, pooled) for speaker in speakers),
         )
+
+    def _norm(self, ids: Sequence[str]) -> Norm:
+        """Measure F0 over voiced frames and energy over all."""
+        rows = [self.audio.rows[name] for name in ids]
+        f0_mean, f0_scale = moments(lambda: (_log_voiced(self.audio.f0[row]) for row in rows))
+        energy_mean, energy_scale = moments(lambda: (self.audio.energy[row].astype(np.float64) for row in rows))
+        return Norm(f0_mean, max(f0_scale, 1e-3), energy_mean, max(energy_scale, 1e-3))
+
+    def _speaker_norm(self, ids: Sequence[str], speaker: str, pooled: Norm) -> Norm:
+        own = [name for name in ids if self.speaker(name) == speaker]
+        if len(own) < LEAST_UTTERANCES or len(own) == len(ids):
+            return pooled
+        voiced = any((self.audio.f0[self.audio.rows[name]] > 0).any() for name in own)
+        return self._norm(own) if voiced else pooled
 
 
 def inventory_of(sentences: Iterable[Sentence], closed: Sequence[str] | None) -> tuple[str, ...]:

@@ -79,6 +79,8 @@ class DataConfig:
     """Testbed: test sentences."""
     renditions: int = 4
     """Testbed: renditions of every development and test sentence."""
+    speakers: int = 1
+    """Testbed: voices that share the sentences evenly; all renditions of a sentence have one voice."""
     dev_share: float = 0.08
     """Real corpora: share of sentences held out for development."""
     test_share: float = 0.12
@@ -271,6 +273,8 @@ class SynthesisConfig:
     """Griffin-Lim iterations."""
     temperature: float = 0.0
     """Scale of the sampler's spread; 0 takes its mean."""
+    speaker: str | None = None
+    """Whose voice speaks text; none is the only speaker's. An evaluation speaks every sentence in its own speaker's."""
 
 
 @dataclass
@@ -491,6 +495,7 @@ def _validate(experiment: Experiment) -> None:
         "data.test_sentences": experiment.data.test_sentences,
         "data.dev_sentences": experiment.data.dev_sentences,
         "data.renditions": experiment.data.renditions,
+        "data.speakers": experiment.data.speakers,
         "evaluation.resamples": experiment.evaluation.resamples,
         "synthesis.iterations": experiment.synthesis.iterations,
     }

@@ -153,12 +153,14 @@ def plan(experiment: Experiment) -> list[Stage]:
         stages.add("sampler", f"sampler {experiment.sampler.prior} ({contexts}) of {experiment.system}", reads, own)
         reads.append("sampler")
     measured = {"split": experiment.evaluation.split, "limit": experiment.evaluation.limit}
-    own = {"evaluation": measured, "synthesis": settings["synthesis"]}
+    # Every held-out sentence is spoken in its own speaker's voice.
+    synthesis = {name: value for name, value in settings["synthesis"].items() if name != "speaker"}
+    own = {"evaluation": measured, "synthesis": synthesis}
     copy = stages.make(
         "evaluate",
         "evaluate copy synthesis",
         data,
-        {"evaluation": measured, "synthesis": {**settings["synthesis"], "temperature": 0.0}},
+        {"evaluation": measured, "synthesis": {**synthesis, "temperature": 0.0}},
         depends=["alignment"],
     )
     copy = replace(copy, experiment=replace(experiment, system=COPY, vectors="none"))

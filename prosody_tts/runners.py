@@ -234,7 +234,8 @@ def _learned(
 
 def sizes_of(store: FeatureStore, experiment: Experiment) -> Sizes:
     """What the features say of the models' shapes."""
-    return Sizes(len(store.text.inventory), experiment.audio.mels, store.text.bert_size, store.text.passes)
+    text = store.text
+    return Sizes(len(text.inventory), experiment.audio.mels, text.bert_size, text.passes, len(store.speakers()))
 
 
 def run_acoustic(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]:

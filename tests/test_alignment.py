@@ -278,6 +278,7 @@ def batch_of(items, inventory):
         edges=none,
         edge_lengths=none,
         word_to_node=none,
+        speakers=torch.zeros(size, dtype=torch.long),
     )
     mel = pad([torch.from_numpy(mel) for mel, *_ in items])
     lengths = torch.tensor([len(mel) for mel, *_ in items])

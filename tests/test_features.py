@@ -41,7 +41,7 @@ def tasks(tmp_path_factory: pytest.TempPathFactory) -> list[Task]:
     root = tmp_path_factory.mktemp("wavs")
     for number in range(CLIPS):
         soundfile.write(root / f"{number:02d}.wav", buzz(100 + 10 * number, 0.2 + 0.03 * (number % 5)), 16000)
-    return [(path.stem, path) for path in sorted(root.glob("*.wav"))]
+    return [Task(path.stem, path) for path in sorted(root.glob("*.wav"))]
 
 
 @pytest.fixture(autouse=True)

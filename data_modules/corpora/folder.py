@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from prosody_tts.config import DataConfig, Experiment
 from prosody_tts.errors import UserError
 
 VERSION = 2
+#: Optional file that says who speaks.
+SPEAKERS = "speakers.csv"
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,8 @@ class Folder:
     """The corpus in ``experiment.corpus_path``.
 
     Each line of ``metadata.csv`` is ``id|text`` or ``id|raw text|normalised text`` (UTF-8, no quoting); the last
-    non-empty text is what is spoken. The recordings stay where they are.
+    non-empty text is what is spoken. The recordings stay where they are. Where several people speak, ``speakers.csv``
+    beside it has a line ``id|speaker`` for every recording.
     """
 
     def identity(self, experiment: Experiment) -> dict[str, Any]:
@@ -40,6 +43,7 @@ class Folder:
         """
         source = _source(experiment)
         recordings = [(path.name, path) for path in _recordings(source)]
+        recordings += [(SPEAKERS, source / SPEAKERS)] if (source / SPEAKERS).is_file() else []
         return {
             "corpus": "folder",
             "version": VERSION,
@@ -58,9 +62,10 @@ class Folder:
         """
         source = _source(experiment)
         lines, faults = _read_metadata(source / "metadata.csv")
+        speakers = _read_speakers(source / SPEAKERS)
         utterances: list[Utterance] = []
         for done, line in enumerate(lines):
-            found = _check(source, line, experiment.data)
+            found = _spoken_by(speakers, _check(source, line, experiment.data))
             (faults if isinstance(found, Fault) else utterances).append(found)  # type: ignore[arg-type]
             progress(done + 1, len(lines), "recordings checked")
         known = {line.id for line in lines} | {fault.item for fault in faults}
@@ -109,6 +114,25 @@ def _read_metadata(path: Path) -> tuple[list[Line], list[Fault]]:
         else:
             lines[name] = Line(name, text)
     return list(lines.values()), faults
+
+
+def _read_speakers(path: Path) -> dict[str, str] | None:
+    """Speaker of each id, empty where two are given; None where there is no such file, and one speaker."""
+    if not path.is_file():
+        return None
+    speakers: dict[str, str] = {}
+    for _, row, sound in rows(path):
+        name, _, speaker = (cell.strip() for cell in row.partition("|"))
+        speakers[name] = speaker if sound and speakers.get(name, speaker) == speaker else ""
+    return speakers
+
+
+def _spoken_by(speakers: dict[str, str] | None, found: Utterance | Fault) -> Utterance | Fault:
+    """Name an utterance's speaker; a fault where ``speakers.csv`` does not."""
+    if speakers is None or isinstance(found, Fault):
+        return found
+    speaker = speakers.get(found.id)
+    return replace(found, speaker=speaker) if speaker else Fault(found.id, f"has no speaker, or two, in {SPEAKERS}")
 
 
 def _check(source: Path, line: Line, data: DataConfig) -> Utterance | Fault:

@@ -13,6 +13,7 @@ from prosody_tts.nn.decoders import Decoded, ParallelDecoder
 from prosody_tts.nn.durations import DurationModel
 from prosody_tts.nn.phones import PhoneEncoder
 from prosody_tts.nn.reference import Posterior, ReferenceEncoder
+from prosody_tts.nn.speakers import SpeakerEmbedding
 from prosody_tts.nn.units import frame_to_phone, hats, length_mask, place_in_unit, pool_mean, spread
 
 #: Places in a unit at which a vector has a meaning of its own; between them it is interpolated.
@@ -54,7 +55,7 @@ class Reconstruction:
 
 
 class AcousticModel(nn.Module):
-    """Phone encoder, reference encoder (or none), duration model, decoder and read-out head.
+    """Phone encoder, reference encoder (or none), duration model, decoder and read-out head; speakers, if several.
 
     ``units`` is data to the index map alone: Kathaka's utterance, CAMP's word and the phone run the same lines.
     """
@@ -69,6 +70,7 @@ class AcousticModel(nn.Module):
         durations: DurationModel,
         decoder: ParallelDecoder,
         width: int,
+        speakers: SpeakerEmbedding | None = None,
     ) -> None:
         super().__init__()
         self.units: Units = units
@@ -84,13 +86,19 @@ class AcousticModel(nn.Module):
         self.durations = durations
         self.decoder = decoder
         self.readout = nn.Linear(width, 2)
+        self.speakers = speakers
+
+    def states(self, text: TextBatch) -> Tensor:
+        """Phone states that know who speaks: [B, P, D]."""
+        states = self.phones(text.phones, text.phone_lengths)
+        return states if self.speakers is None else self.speakers(states, text.phone_lengths, text.speakers)
 
     def encode(self, batch: AcousticBatch, states: Tensor | None = None) -> Posterior | None:
         """Read the recording's prosody vectors [B, U, D]; none where there is no reference encoder."""
         if self.reference is None:
             return None
         text = batch.text
-        states = self.phones(text.phones, text.phone_lengths) if states is None else states
+        states = self.states(text) if states is None else states
         frame_phone = frame_to_phone(batch.durations, batch.mel.shape[1])
         frame_unit = text.phone_to_unit(self.units).gather(1, frame_phone)
         units = int(text.unit_lengths(self.units).max())
@@ -131,7 +139,7 @@ class AcousticModel(nn.Module):
     def forward(self, batch: AcousticBatch) -> Reconstruction:
         """Rebuild a recording with its own durations."""
         text = batch.text
-        states = self.phones(text.phones, text.phone_lengths)
+        states = self.states(text)
         posterior = self.encode(batch, states)
         vectors = None
         if posterior is not None:
