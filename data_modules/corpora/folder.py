@@ -10,6 +10,7 @@ from data_modules.audio import load_audio
 from data_modules.corpora.contract import Corpus, Fault, Progress, Utterance
 from data_modules.corpora.screening import content_digest, has_letters, length_fault, screen, selection, sentence_id
 from data_modules.corpora.splits import with_splits
+from data_modules.text.normalise import NORMALISERS, Normaliser
 from prosody_tts.config import DataConfig, Experiment
 from prosody_tts.errors import UserError
 
@@ -22,13 +23,16 @@ class Line:
 
     id: str
     text: str
+    raw: bool
+    """Whether nobody has normalised the text."""
 
 
 class Folder:
     """The corpus in ``experiment.corpus_path``.
 
     Each line of ``metadata.csv`` is ``id|text`` or ``id|raw text|normalised text`` (UTF-8, no quoting); the last
-    non-empty text is what is spoken. The recordings stay where they are.
+    non-empty text is what is spoken. A raw text is normalised as ``text.normaliser`` says; a normalised one is left
+    alone. The recordings stay where they are.
     """
 
     def identity(self, experiment: Experiment) -> dict[str, Any]:
@@ -39,7 +43,10 @@ class Folder:
         """
         source = _source(experiment)
         recordings = [(path.name, path) for path in _recordings(source)]
+        raw = any(line.raw for line in _read_metadata(source / "metadata.csv")[0])
+        normaliser = {"normaliser": NORMALISERS[experiment.text.normaliser]().identity()} if raw else {}
         return {
+            **normaliser,
             "corpus": "folder",
             "version": VERSION,
             "path": str(source),
@@ -57,9 +64,10 @@ class Folder:
         """
         source = _source(experiment)
         lines, faults = _read_metadata(source / "metadata.csv")
+        normalise = NORMALISERS[experiment.text.normaliser]()
         utterances: list[Utterance] = []
         for done, line in enumerate(lines):
-            found = _check(source, line, experiment.data)
+            found = _check(source, line, normalise, experiment.data)
             (faults if isinstance(found, Fault) else utterances).append(found)  # type: ignore[arg-type]
             progress(done + 1, len(lines), "recordings checked")
         known = {line.id for line in lines} | {fault.item for fault in faults}
@@ -111,7 +119,7 @@ def _read_metadata(path: Path) -> tuple[list[Line], list[Fault]]:
         elif _climbs(name):
             faults.append(Fault(name, f"{place} has an id that leaves the folder wavs"))
         else:
-            lines[name] = Line(name, text)
+            lines[name] = Line(name, text, raw=not "".join(texts[1:2]))
     return list(lines.values()), faults
 
 
@@ -120,9 +128,13 @@ def _climbs(name: str) -> bool:
     return len(PurePosixPath(name).parts) != 1 or name in {".", ".."} or "\\" in name or "\0" in name
 
 
-def _check(source: Path, line: Line, data: DataConfig) -> Utterance | Fault:
+def _check(source: Path, line: Line, normalise: Normaliser, data: DataConfig) -> Utterance | Fault:
     path = source / "wavs" / f"{line.id}.wav"
-    if not has_letters(line.text):
+    try:
+        text = normalise(line.text) if line.raw else line.text
+    except UserError as error:
+        return Fault(line.id, str(error))
+    if not has_letters(text):
         return Fault(line.id, "has a text without letters")
     if not path.is_file():
         return Fault(line.id, f"has no recording {path}")
@@ -131,4 +143,4 @@ def _check(source: Path, line: Line, data: DataConfig) -> Utterance | Fault:
     except UserError as error:
         return Fault(line.id, str(error))
     short = length_fault(line.id, len(wave) / rate, data)
-    return short or Utterance(line.id, sentence_id(line.text), line.text, str(path), "train")
+    return short or Utterance(line.id, sentence_id(text), text, str(path), "train")
