@@ -208,7 +208,7 @@ def spoil(source: Path) -> dict[str, str]:
     soundfile.write(wavs / "u07.wav", voice(0.5), RATE)
     soundfile.write(wavs / "u08.wav", voice(16.0), RATE)
     lines = (source / "metadata.csv").read_text().splitlines()
-    lines[6] = "u06|1234 ... !"
+    lines[6] = "u06|... — !"
     lines += ["u09|again", "../outside|climbs out", "u10 has no bar"]
     (source / "metadata.csv").write_text("\n".join(lines))
     return {

@@ -20,8 +20,8 @@ from prosody_tts.errors import UserError
 
 #: Raise it when a rule of the light normaliser changes what a text becomes.
 RULES = 1
-#: Words that NeMo takes at once; it refuses 500.
-NEMO_WORDS = 400
+#: Words that NeMo is given at once: it refuses 500, and its time grows faster than the text.
+NEMO_WORDS = 100
 
 _NEEDED = re.compile(
     r"\d|[$£€¥¢°&%=+@#×÷§¼-¾⅐-⅞²³¹⁰-⁹①-⑳]"
