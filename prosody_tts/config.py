@@ -151,6 +151,9 @@ class AudioConfig:
 class TextConfig:
     """Analysis of text."""
 
+    normaliser: Literal["none", "light", "nemo"] = "light"
+    """How numbers, dates and abbreviations of raw text become words: small rules on num2words, NVIDIA's grammars (an
+    extra, slow), or not at all. Texts that a corpus has normalised itself are left alone."""
     pronouncer: Literal["auto", "cmudict", "espeak"] = "auto"
     """Where phones come from; ``auto`` is espeak for the testbed and CMUdict with a G2P for speech."""
     parser: str = "en_core_web_sm"

@@ -124,6 +124,8 @@ def plan(experiment: Experiment) -> list[Stage]:
     settings = to_plain(experiment)
     stages = _Plan(experiment)
     text = {**settings["text"], "pronouncer": experiment.pronouncer}
+    # It shapes what a corpus of raw texts says, and is part of that corpus's identity.
+    del text["normaliser"]
     # What shapes the phones, and so stage one; another BERT or parse graph retrains only stage two.
     phones = {"pronouncer": text["pronouncer"], "parser": text["parser"]}
     corpus = CORPORA[experiment.corpus]().identity(experiment)

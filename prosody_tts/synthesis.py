@@ -241,6 +241,9 @@ def write_wave(path: Path, wave: NDArray[np.float32], sample_rate: int) -> None:
 def synthesize_text(experiment: Experiment, texts: Sequence[str], out: Path, samples: int = 1) -> list[Path]:
     """Speak texts with a trained system; write ``out/001.wav`` and so on, or ``001-2.wav`` for further samples.
 
+    Numbers and abbreviations are said as ``text.normaliser`` has it; a text of several sentences is spoken sentence by
+    sentence, one after the other in one file.
+
     Raises:
         UserError: the system is not trained, is an oracle (which needs a recording), has no speaker as
             ``synthesis.speaker`` says, or a text cannot be spoken.
@@ -252,22 +255,27 @@ def synthesize_text(experiment: Experiment, texts: Sequence[str], out: Path, sam
     spec = synthesizer.sampler_specification
     speaker = choose_speaker(spec, experiment.synthesis.speaker)
     analyser = TextAnalyser(experiment)
-    sentences = analyser.analyse(list(texts))
+    prepared = analyser.prepare(texts)
+    sentences = analyser.analyse([sentence for sentences in prepared for sentence in sentences])
     states = analyser.states(sentences)
     known = set(spec.inventory) - {PADDING, UNKNOWN}
-    paths = []
-    for number, (sentence, bert) in enumerate(zip(sentences, states, strict=True), start=1):
+    for sentence in sentences:
         strange = sorted(set(sentence.phones) - known)
         if strange:
             raise UserError(
                 f"the text '{sentence.text[:60]}' has phones the corpus never had ({', '.join(strange)}); "
                 "reword it or train on a corpus that has them"
             )
-        text = text_batch([text_item(str(number), sentence, bert, spec, speaker)])
+    analysed = zip(sentences, states, strict=True)
+    paths = []
+    for number, parts in enumerate(prepared, start=1):
+        items = [text_item(str(number), *next(analysed), spec, speaker) for _ in parts]
         for sample in range(samples):
-            vectors = synthesizer.predict(text, experiment.synthesis.temperature, experiment.seed + sample)
-            speech = synthesizer.speak(text, vectors)[0]
+            waves = []
+            for text in (text_batch([item]) for item in items):
+                vectors = synthesizer.predict(text, experiment.synthesis.temperature, experiment.seed + sample)
+                waves.append(synthesizer.speak(text, vectors)[0].wave)
             path = out / (f"{number:03d}.wav" if sample == 0 else f"{number:03d}-{sample + 1}.wav")
-            write_wave(path, speech.wave, experiment.audio.sample_rate)
+            write_wave(path, np.concatenate(waves), experiment.audio.sample_rate)
             paths.append(path)
     return paths

@@ -11,6 +11,7 @@ from data_modules.corpora.contract import Corpus, Fault, Progress, Utterance
 from data_modules.corpora.lines import climbs, rows
 from data_modules.corpora.screening import content_digest, has_letters, length_fault, screen, sentence_id
 from data_modules.corpora.splits import selection, with_splits
+from data_modules.text.normalise import NORMALISERS, Normaliser
 from prosody_tts.config import DataConfig, Experiment
 from prosody_tts.errors import UserError
 
@@ -25,14 +26,17 @@ class Line:
 
     id: str
     text: str
+    raw: bool
+    """Whether nobody has normalised the text."""
 
 
 class Folder:
     """The corpus in ``experiment.corpus_path``.
 
     Each line of ``metadata.csv`` is ``id|text`` or ``id|raw text|normalised text`` (UTF-8, no quoting); the last
-    non-empty text is what is spoken. The recordings stay where they are. Where several people speak, ``speakers.csv``
-    beside it has a line ``id|speaker`` for every recording.
+    non-empty text is what is spoken. A raw text is normalised as ``text.normaliser`` says; a normalised one is left
+    alone. The recordings stay where they are. Where several people speak, ``speakers.csv`` beside it has a line
+    ``id|speaker`` for every recording.
     """
 
     def identity(self, experiment: Experiment) -> dict[str, Any]:
@@ -44,7 +48,10 @@ class Folder:
         source = _source(experiment)
         recordings = [(path.name, path) for path in _recordings(source)]
         recordings += [(SPEAKERS, source / SPEAKERS)] if (source / SPEAKERS).is_file() else []
+        raw = any(line.raw for line in _read_metadata(source / "metadata.csv")[0])
+        normaliser = {"normaliser": NORMALISERS[experiment.text.normaliser]().identity()} if raw else {}
         return {
+            **normaliser,
             "corpus": "folder",
             "version": VERSION,
             "path": str(source),
@@ -63,9 +70,10 @@ class Folder:
         source = _source(experiment)
         lines, faults = _read_metadata(source / "metadata.csv")
         speakers = _read_speakers(source / SPEAKERS)
+        normalise = NORMALISERS[experiment.text.normaliser]()
         utterances: list[Utterance] = []
         for done, line in enumerate(lines):
-            found = _spoken_by(speakers, _check(source, line, experiment.data))
+            found = _spoken_by(speakers, _check(source, line, normalise, experiment.data))
             (faults if isinstance(found, Fault) else utterances).append(found)  # type: ignore[arg-type]
             progress(done + 1, len(lines), "recordings checked")
         known = {line.id for line in lines} | {fault.item for fault in faults}
@@ -112,7 +120,7 @@ def _read_metadata(path: Path) -> tuple[list[Line], list[Fault]]:
         elif climbs(name):
             faults.append(Fault(name, f"{place} has an id that leaves the folder wavs"))
         else:
-            lines[name] = Line(name, text)
+            lines[name] = Line(name, text, raw=not "".join(texts[1:2]))
     return list(lines.values()), faults
 
 
@@ -135,9 +143,13 @@ def _spoken_by(speakers: dict[str, str] | None, found: Utterance | Fault) -> Utt
     return replace(found, speaker=speaker) if speaker else Fault(found.id, f"has no speaker, or two, in {SPEAKERS}")
 
 
-def _check(source: Path, line: Line, data: DataConfig) -> Utterance | Fault:
+def _check(source: Path, line: Line, normalise: Normaliser, data: DataConfig) -> Utterance | Fault:
     path = source / "wavs" / f"{line.id}.wav"
-    if not has_letters(line.text):
+    try:
+        text = normalise(line.text) if line.raw else line.text
+    except UserError as error:
+        return Fault(line.id, str(error))
+    if not has_letters(text):
         return Fault(line.id, "has a text without letters")
     if not path.is_file():
         return Fault(line.id, f"has no recording {path}")
@@ -146,4 +158,4 @@ def _check(source: Path, line: Line, data: DataConfig) -> Utterance | Fault:
     except UserError as error:
         return Fault(line.id, str(error))
     short = length_fault(line.id, seconds, data)
-    return short or Utterance(line.id, sentence_id(line.text), line.text, str(path), "train")
+    return short or Utterance(line.id, sentence_id(text), text, str(path), "train")
