@@ -14,7 +14,7 @@ from data_modules.store import FeatureStore, Recording
 from data_modules.text.sentence import COMPOUND, PAUSE, POS, PUNCTUATION, WORD_CLASSES
 from prosody_tts.inspect.lexicon import in_cmudict
 from prosody_tts.inspect.spread import Distribution
-from prosody_tts.inspect.suspects import Suspect, strange_lengths, speaking_rate, suspects
+from prosody_tts.inspect.suspects import Suspect, speaking_rate, strange_lengths, suspects
 
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 #: Words out of the dictionary that a summary names.
@@ -213,9 +213,9 @@ class _Tally:
     def distributions(self) -> dict[str, Distribution]:
         """Everything measured, by name."""
         return {
-            "utterance_seconds": Distribution.of("duration of utterances", "s", self.seconds),
-            "phone_seconds": Distribution.of("duration of phones", "s", self.phone_seconds),
-            "pause_seconds": Distribution.of("pauses between words", "s", self.pauses),
+            "utterance_seconds": Distribution.of("duration of utterances", "s", self.seconds, self.hop),
+            "phone_seconds": Distribution.of("duration of phones", "s", self.phone_seconds, self.hop),
+            "pause_seconds": Distribution.of("pauses between words", "s", self.pauses, self.hop),
             "word_f0": Distribution.of("mean F0 of words", "Hz", self.word_f0),
             "f0_range": Distribution.of("F0 range of utterances", "semitones", self.ranges),
             "speaking_rate": Distribution.of("speaking rate", "phones/s", list(self.rates.values())),

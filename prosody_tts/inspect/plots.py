@@ -37,9 +37,12 @@ def histogram(distribution: Distribution) -> Figure:
     counts, edges = distribution.histogram()
     spread = distribution.spread
     assert spread is not None
+    from matplotlib.ticker import MaxNLocator
+
     with settings():
         figure, axes = _plot(f"{distribution.label} ({distribution.unit})", HEIGHT)
         axes.bar(edges[:-1], counts, width=edges[1:] - edges[:-1], align="edge", color=_BLUE, edgecolor=PAPER, lw=0.5)
+        axes.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
         axes.axvline(spread.median, color=_ORANGE, linewidth=1.6)
         axes.axvspan(spread.p5, spread.p95, color=_ORANGE, alpha=0.09, linewidth=0, zorder=0)
         note = f"n {spread.n}   median {number(spread.median)}   5 to 95 %: {number(spread.p5)} to {number(spread.p95)}"
@@ -65,7 +68,7 @@ def shares(values: Mapping[str, float], label: str) -> Figure:
     with settings():
         figure, axes = _plot(f"{label} (% of words)", 0.75 + 0.17 * len(shown), names=max(map(len, shown)))
         axes.barh(range(len(shown)), [100 * share for share in shown.values()], height=0.72, color=_BLUE)
-        axes.set_yticks(range(len(shown)), list(shown))
+        axes.set_yticks(range(len(shown)), [value.replace("_", " ") for value in shown])
         for text in axes.get_yticklabels():
             text.set_parse_math(False)  # a tag is named "$"
         axes.tick_params(axis="y", labelsize=FONT - 1.5)

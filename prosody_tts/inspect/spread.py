@@ -53,17 +53,19 @@ class Distribution:
         label: what is measured, in words.
         unit: of the values.
         values: [n].
+        step: what the values are whole multiples of, such as the length of a frame; None where they are not.
     """
 
     label: str
     unit: str
     values: NDArray[np.float64]
+    step: float | None = None
 
     @staticmethod
-    def of(label: str, unit: str, values: Sequence[float]) -> Distribution:
+    def of(label: str, unit: str, values: Sequence[float], step: float | None = None) -> Distribution:
         """A distribution of values, those that are no numbers left out."""
         array = np.asarray(values, dtype=np.float64)
-        return Distribution(label, unit, array[np.isfinite(array)])
+        return Distribution(label, unit, array[np.isfinite(array)], step)
 
     @property
     def spread(self) -> Spread | None:
@@ -71,10 +73,19 @@ class Distribution:
         return Spread.of(self.values)
 
     def histogram(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Counts [bins] and edges [bins + 1]: about the square root of n bars, equally wide, no value outside."""
+        """Counts [bins] and edges [bins + 1]: about the square root of n bars, equally wide, no value outside.
+
+        Where values have a step, a bar holds a whole number of steps, lest some bars catch more of them than others.
+        """
         bins = int(np.clip(np.ceil(np.sqrt(len(self.values))), 1, MOST_BINS))
-        counts, edges = np.histogram(self.values, bins=bins)
-        return counts.astype(np.int64), edges
+        if self.step is None or not len(self.values):
+            counts, edges = np.histogram(self.values, bins=bins)
+            return counts.astype(np.int64), edges
+        places = np.rint(self.values / self.step)
+        first, steps = places.min(), places.max() - places.min() + 1
+        width = np.ceil(steps / bins)
+        edges = first - 0.5 + width * np.arange(np.ceil(steps / width) + 1)
+        return np.histogram(places, bins=edges)[0].astype(np.int64), edges * self.step
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
