@@ -12,7 +12,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from data_modules.corpora import CORPORA
 from prosody_tts.command import (
     INTERRUPTED,
     MISTAKE,
@@ -31,6 +33,8 @@ PAPER_TABLES = "paper_tables"
 REPORT = "report"
 EXAMPLES = """
 Examples:
+
+  prosody-tts inspect testbed --utterance train-0000
 
   prosody-tts train camp size=smoke
 
@@ -81,6 +85,40 @@ def prepare(
     _print_corpus(experiment)
     if textgrids is not None:
         _write_textgrids(experiment, textgrids)
+
+
+@app.command()
+def inspect(
+    corpus: Annotated[
+        list[str] | None, typer.Argument(metavar="[CORPUS] [key=value]...", help="Name of a corpus, and settings.")
+    ] = None,
+    utterance: Annotated[list[str] | None, typer.Option(help="Draw this utterance; may be given again.")] = None,
+    text: Annotated[
+        list[str] | None, typer.Option(help="Analyse this text, without audio; may be given again.")
+    ] = None,
+    workers: Workers = None,
+) -> None:
+    """Look at a corpus, an utterance or a text.
+
+    Prepares the corpus first if need be; a text needs none.
+    """
+    experiment = _corpus_experiment(corpus)
+    if text and utterance:
+        raise UserError("give --utterance or --text, not both")
+    from prosody_tts.inspect import build
+
+    if text:
+        for shown in build.inspect_texts(experiment, text):
+            _out().print(shown)
+        return
+    _run(experiment, workers, PREPARATION)
+    if utterance:
+        for drawn in build.inspect_utterances(experiment, utterance):
+            print(f"picture: {drawn.picture}\npage: {drawn.page}")
+        return
+    tables, page = build.inspect_corpus(experiment)
+    _out().print(tables)
+    print(f"page: {page}")
 
 
 @app.command()
@@ -210,6 +248,16 @@ def _experiment(arguments: Sequence[str] | None, default: str | None = None) -> 
     return load(one_file(files, default), overrides)
 
 
+def _corpus_experiment(arguments: Sequence[str] | None) -> Experiment:
+    """The settings of a corpus named by itself or by ``corpus=NAME``; no system has a say in it."""
+    names, overrides = split_arguments(arguments or ())
+    if len(names) > 1:
+        raise UserError(f"give one corpus, not {len(names)} ({', '.join(names)}); an utterance is given by --utterance")
+    if names and names[0] not in CORPORA:
+        raise UserError(f"there is no corpus '{names[0]}'; {nearest(names[0], CORPORA)}")
+    return load("baseline", [*(f"corpus={name}" for name in names), *overrides])
+
+
 def _run(experiment: Experiment, workers: int | None, kinds: frozenset[str] | None = None) -> None:
     """Run a system's stages, or those of some kinds."""
     from prosody_tts.pipeline import plan
@@ -281,9 +329,10 @@ def _print_report(
 def _print_corpus(experiment: Experiment) -> None:
     """Print what preparing made of the corpus, and the utterances left out."""
     from prosody_tts.files import read_json
+    from prosody_tts.inspect.build import left_out
     from prosody_tts.pipeline import RESULT, folder, plan
 
-    faults: list[tuple[str, str, str]] = []
+    faults = left_out(experiment)
     warnings: list[str] = []
     made = Table("stage", "result", title=f"corpus {experiment.corpus}")
     for stage in plan(experiment):
@@ -293,17 +342,15 @@ def _print_corpus(experiment: Experiment) -> None:
         if (warning := metrics.pop("warning", None)) is not None:
             warnings.append(warning)
         made.add_row(stage.label, ", ".join(f"{name} {_number(value)}" for name, value in metrics.items()))
-        if (path := folder(stage) / "faults.json").exists():
-            faults += [(stage.label, fault["item"], fault["reason"]) for fault in read_json(path)]
     _out().print(made)
     _print_alignment(experiment)
     for warning in warnings:
         print(f"warning: {warning}")
     if faults:
-        left_out = Table("found by", "left out", "reason", title=f"{len(faults)} left out")
-        for row in faults:
-            left_out.add_row(*row)
-        _out().print(left_out)
+        shown = Table("found by", "left out", "reason", title=f"{len(faults)} left out")
+        for item in faults:
+            shown.add_row(item.stage, Text(item.fault.item), Text(item.fault.reason))
+        _out().print(shown)
     else:
         print("nothing was left out")
 

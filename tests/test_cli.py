@@ -17,7 +17,7 @@ from prosody_tts.command import conclude, guarded, one_file, split_arguments
 from prosody_tts.errors import UserError
 from prosody_tts.schedule import Outcome
 
-VERBS = ("prepare", "train", "synthesize", "evaluate", "sweep", "reproduce", "table", "settings")
+VERBS = ("prepare", "inspect", "train", "synthesize", "evaluate", "sweep", "reproduce", "table", "settings")
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
