@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader
 
 from data_modules.batches import AcousticBatch
 from data_modules.collate import AcousticItem, acoustic_batch, acoustic_item
+from data_modules.corpora.contract import Split
 from data_modules.loaders import BucketSampler, Prepared
 from data_modules.store import FeatureStore, Specification
 
@@ -20,12 +21,15 @@ class AcousticData(LightningDataModule):
     utterances of like length.
     """
 
-    def __init__(self, store: FeatureStore, spec: Specification, batch: int, seed: int) -> None:
+    def __init__(
+        self, store: FeatureStore, spec: Specification, batch: int, seed: int, perturbed: bool = False
+    ) -> None:
         super().__init__()
         self.store = store
         self.spec = spec
         self.batch = batch
         self.seed = seed
+        self.learned: tuple[Split, ...] = ("train", "perturbed") if perturbed else ("train",)
 
     def item(self, name: str) -> AcousticItem:
         """Prepare an utterance."""
@@ -37,7 +41,7 @@ class AcousticData(LightningDataModule):
         return DataLoader(Prepared(ids, self.item), batch_sampler=sampler, collate_fn=acoustic_batch)  # type: ignore[arg-type]
 
     def train_dataloader(self) -> DataLoader[AcousticBatch]:
-        return self.loader(self.store.ids("train"), shuffle=True)
+        return self.loader(self.store.ids(*self.learned), shuffle=True)
 
     def val_dataloader(self) -> DataLoader[AcousticBatch]:
         return self.loader(self.store.ids("dev"), shuffle=False)

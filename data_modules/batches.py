@@ -94,7 +94,6 @@ class AcousticBatch(Batch):
         text: the text.
         durations: [B, P] frames of each phone; sums to ``frame_lengths``.
         mel: [B, T, M] normalised log-mel spectrogram.
-        f0: [B, T, 2] normalised log-F0, 0 where unvoiced, and voicing, 0 or 1.
         frame_lengths: [B].
         word_f0: [B, W] mean normalised log-F0 of a token's voiced frames.
         word_voiced: [B, W] whether the token has enough voiced frames for ``word_f0``.
@@ -104,7 +103,6 @@ class AcousticBatch(Batch):
     text: TextBatch
     durations: Tensor
     mel: Tensor
-    f0: Tensor
     frame_lengths: Tensor
     word_f0: Tensor
     word_voiced: Tensor

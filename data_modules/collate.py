@@ -38,7 +38,6 @@ class AcousticItem:
     text: TextItem
     durations: Tensor
     mel: Tensor
-    f0: Tensor
     word_f0: Tensor
     word_voiced: Tensor
     word_energy: Tensor
@@ -76,9 +75,6 @@ def acoustic_item(recording: Recording, spec: Specification) -> AcousticItem:
     """
     sentence = recording.sentence
     mel = (recording.mel - np.array(spec.mel_mean, np.float32)) / np.array(spec.mel_scale, np.float32)
-    voiced = recording.f0 > 0
-    track = np.where(voiced, (np.log(np.where(voiced, recording.f0, 1.0)) - spec.f0_mean) / spec.f0_scale, 0.0)
-    f0 = np.stack([track, voiced], axis=1).astype(np.float32)
     if recording.durations is None:
         durations = np.zeros(len(sentence.phones), np.int64)
         log_f0 = energy = np.full(sentence.tokens, np.nan)
@@ -91,7 +87,6 @@ def acoustic_item(recording: Recording, spec: Specification) -> AcousticItem:
         text=text,
         durations=torch.from_numpy(durations),
         mel=torch.from_numpy(mel),
-        f0=torch.from_numpy(f0),
         word_f0=torch.from_numpy(np.nan_to_num((log_f0 - norm.f0_mean) / norm.f0_scale)).float(),
         word_voiced=torch.from_numpy(~np.isnan(log_f0)),
         word_energy=torch.from_numpy(np.nan_to_num((energy - norm.energy_mean) / norm.energy_scale)).float(),
@@ -131,7 +126,6 @@ def acoustic_batch(items: Sequence[AcousticItem]) -> AcousticBatch:
         text=text_batch([item.text for item in items]),
         durations=_pad([item.durations for item in items]),
         mel=_pad([item.mel for item in items]),
-        f0=_pad([item.f0 for item in items]),
         frame_lengths=_lengths([item.mel for item in items]),
         word_f0=_pad([item.word_f0 for item in items]),
         word_voiced=_pad([item.word_voiced for item in items]),

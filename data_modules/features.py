@@ -35,12 +35,13 @@ INDEX = "index.json"
 
 
 class Task(NamedTuple):
-    """One recording to measure: the utterance's name, the file, and which part of it in seconds (none: to the end)."""
+    """One recording to measure: its name, the file, which part of it in seconds (none: to the end), how fast."""
 
     name: str
     path: Path
     start: float = 0.0
     seconds: float | None = None
+    speed: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -82,15 +83,14 @@ def measure_corpus(
     return _join(folder, len(shards), config)
 
 
-def measure_recording(
-    path: Path, config: AudioConfig, start: float = 0.0, seconds: float | None = None
-) -> dict[str, Any]:
+def measure_recording(task: Task, config: AudioConfig) -> dict[str, Any]:
     """Read, condition and measure one recording: ``mel`` [T, M], ``f0`` [T], ``energy`` [T], ``start`` in seconds.
 
     Raises:
         UserError: it cannot be read, is shorter than a frame's hop, or has no voiced frame.
     """
-    wave, trimmed = condition(read_audio(path, config.sample_rate, start, seconds), config)
+    _, path, begin, seconds, speed = task
+    wave, start = condition(read_audio(path, config.sample_rate, begin, seconds, speed), config)
     if len(wave) < config.hop or frame_count(len(wave), config) == 0:
         shortest = config.hop / config.sample_rate
         raise UserError(f"{path} lasts {len(wave) / config.sample_rate:.4f} s, less than one frame of {shortest:.4f} s")
@@ -99,16 +99,17 @@ def measure_recording(
         raise UserError(
             f"{path} has no voiced frame between audio.f0_low={config.f0_low:g} and audio.f0_high={config.f0_high:g} Hz"
         )
-    return {"mel": found.mel, "f0": found.f0, "energy": found.energy, "start": trimmed}
+    return {"mel": found.mel, "f0": found.f0, "energy": found.energy, "start": start}
 
 
 def measure_shard(tasks: Sequence[Task], config: AudioConfig, target: Path, tell: Callable[[], None]) -> None:
     """Measure recordings and write them as one shard; one that cannot be measured is listed as a fault."""
     index: dict[str, Any] = {"utterances": [], "frames": [], "starts": [], "faults": []}
     rows: list[dict[str, Any]] = []
-    for name, path, start, seconds in tasks:
+    for task in tasks:
+        name = task.name
         try:
-            row = measure_recording(path, config, start, seconds)
+            row = measure_recording(task, config)
         except UserError as error:
             index["faults"].append([name, str(error)])
         else:

@@ -133,6 +133,11 @@ class CorpusStore:
         self.utterances = [Utterance.from_dict(line) for line in read_lines(folder / "utterances.jsonl")]
         self.faults = [Fault(**fault) for fault in read_json(folder / "faults.json")]
 
+    @property
+    def recorded(self) -> list[Utterance]:
+        """The utterances without those that are recordings at other speeds."""
+        return [utterance for utterance in self.utterances if utterance.split != "perturbed"]
+
     @staticmethod
     def write(folder: Path, utterances: Sequence[Utterance], faults: Sequence[Fault]) -> None:
         """Write what a corpus builder returned, and the ids of each split."""

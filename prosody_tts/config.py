@@ -91,6 +91,8 @@ class DataConfig:
     """Real corpora: longer recordings are left out."""
     limit: int | None = None
     """Real corpora: at most this many utterances."""
+    speeds: list[float] = field(default_factory=list)
+    """Speeds at which stage one hears every training recording besides, as in [0.9,1.1], for small corpora (ours)."""
     allowed_bad: float = 0.05
     """Share of utterances that may be faulty before the corpus is refused."""
     splits: str | None = None
@@ -205,12 +207,9 @@ class AcousticConfig:
     """Where prosody vectors come from: nowhere (baseline), Kathaka's or CAMP's reference encoder."""
     reference_phones: bool = True
     """Whether the reference encoder is given the phones' states, as CAMP's is; Kathaka's hears the mel alone."""
-    reference_f0: bool = False
-    """Whether the reference encoder is given the F0 track besides the mel, for corpora too small to learn F0 from the
-    mel (ours)."""
     latent: int = 8
     """Dimensions of a prosody vector (both papers leave it open; arXiv 2301.11446 has 64 and 8)."""
-    pool: Literal["last", "middle", "mean", "thirds", "fifths"] = "last"
+    pool: Literal["last", "middle", "mean", "fifths"] = "last"
     """How frames become one vector a unit; CAMP takes the last frame."""
     kl: float = 1e-4
     """Weight of the Kullback-Leibler term after annealing, per frame-normalised loss (ours)."""
@@ -505,6 +504,9 @@ def _validate(experiment: Experiment) -> None:
     for name, value in positive.items():
         if value < 1:
             raise UserError(f"{name}={value} must be at least 1")
+    for speed in experiment.data.speeds:
+        if not 0.5 <= speed <= 2 or speed == 1:
+            raise UserError(f"data.speeds holds {speed:g}; speeds lie between 0.5 and 2 and are not 1")
     if experiment.sampler.huber <= 0:
         raise UserError(f"sampler.huber={experiment.sampler.huber} must be above 0")
     if experiment.synthesis.temperature < 0:

@@ -133,6 +133,8 @@ def plan(experiment: Experiment) -> list[Stage]:
         from data_modules.alignment.attach import textgrids_identity
 
         corpus = {**corpus, "textgrids": textgrids_identity(experiment)}
+    if experiment.data.speeds:
+        corpus = {**corpus, "speeds": list(experiment.data.speeds)}
     stages.add("corpus", f"corpus {experiment.corpus}", [], {"name": experiment.corpus, **corpus})
     stages.add("text", "text analysis", ["corpus"], text)
     stages.add("audio", "mel, F0, energy", ["corpus"], _audio_settings(experiment))

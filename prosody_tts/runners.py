@@ -13,17 +13,19 @@ from numpy.typing import NDArray
 
 from data_modules.acoustic import AcousticData
 from data_modules.alignment.attach import attach
+from data_modules.alignment.frames import durations_from_ends, end_times
 from data_modules.alignment.report import report
 from data_modules.audio import first_centre
 from data_modules.collate import acoustic_batch
 from data_modules.corpora import CORPORA
 from data_modules.corpora.contract import Fault, Progress, Utterance
+from data_modules.corpora.perturbed import original, perturbed
 from data_modules.corpora.splits import leak_warning, leaking
 from data_modules.features import Task, measure_corpus
 from data_modules.sampler import SamplerData, VectorStore
 from data_modules.store import CorpusStore, FeatureStore, inventory_of, write_lines, write_packed
 from data_modules.text.analysis import TextAnalyser
-from data_modules.text.sentence import Sentence
+from data_modules.text.sentence import PAUSE, Sentence
 from data_modules.tokens import exact_durations
 from prosody_tts.config import Experiment
 from prosody_tts.errors import UserError
@@ -43,7 +45,8 @@ def run_corpus(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]
     corpus = CORPORA[stage.experiment.corpus]().build(stage.experiment, folder, progress)
     if stage.experiment.textgrids is not None:
         corpus = attach(corpus, stage.experiment, progress)
-    CorpusStore.write(folder, corpus.utterances, corpus.faults)
+    copies = perturbed(corpus.utterances, stage.experiment.data.speeds)
+    CorpusStore.write(folder, (*corpus.utterances, *copies), corpus.faults)
     leaks = leaking(corpus.utterances)
     counts = {split: sum(u.split == split for u in corpus.utterances) for split in ("train", "dev", "test")}
     for split, count in counts.items():
@@ -132,7 +135,7 @@ def run_audio(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]:
     """Measure mel, F0 and energy of every recording."""
     experiment = stage.experiment
     corpus = CorpusStore(stage.input("corpus"))
-    tasks = [Task(u.id, corpus.audio(u), u.start, u.seconds) for u in corpus.utterances]
+    tasks = [Task(u.id, corpus.audio(u), u.start, u.seconds, u.speed) for u in corpus.utterances]
     workers = experiment.run.feature_workers or experiment.run.workers
     measured = measure_corpus(tasks, experiment.audio, folder, workers, progress)
     _allow(list(measured.faults), len(tasks), experiment, folder)
@@ -171,7 +174,8 @@ def run_alignment(stage: Stage, folder: Path, progress: Progress) -> dict[str, A
     else:
         durations, likelihoods, faults = _learned(stage, store, progress)
     _allow(faults, total, stage.experiment, folder)
-    write_json(folder / "durations.json", durations)
+    copies = _of_copies(stage, store, durations)
+    write_json(folder / "durations.json", {**durations, **copies})
     lengths = [d for row in durations.values() for d in row]
     audio = stage.experiment.audio
     seconds, suspicious = report(durations, store.text.sentence, audio.hop / audio.sample_rate, likelihoods)
@@ -195,7 +199,7 @@ def _exact(stage: Stage, store: FeatureStore) -> tuple[dict[str, list[int]], lis
     faults: list[Fault] = []
     for utterance in store.corpus.utterances:
         name = utterance.id
-        if name not in store.text.rows or name not in store.audio.rows:
+        if utterance.split == "perturbed" or name not in store.text.rows or name not in store.audio.rows:
             continue
         assert utterance.phones is not None
         labels = store.text.sentence(name).phones
@@ -206,6 +210,26 @@ def _exact(stage: Stage, store: FeatureStore) -> tuple[dict[str, list[int]], lis
         except ValueError as error:
             faults.append(Fault(name, f"cannot be aligned: {error}"))
     return durations, faults
+
+
+def _of_copies(stage: Stage, store: FeatureStore, durations: dict[str, list[int]]) -> dict[str, list[int]]:
+    """Frames of recordings at other speeds: the original's boundaries, moved."""
+    settings = stage.experiment.audio
+    hop, first = settings.hop / settings.sample_rate, first_centre(settings) / settings.sample_rate
+    found = {}
+    for utterance in store.corpus.utterances:
+        name, source = utterance.id, original(utterance.id)
+        if utterance.split != "perturbed" or source not in durations or name not in store.audio.rows:
+            continue
+        ends = (end_times(durations[source], hop) + first + store.start(source)) / utterance.speed
+        least = [
+            int(label != PAUSE and frames > 0)
+            for label, frames in zip(store.text.sentence(name).phones, durations[source], strict=True)
+        ]
+        frames = store.frames(name)
+        if frames >= sum(least):
+            found[name] = durations_from_ends(ends - first - store.start(name), frames, hop, least).tolist()
+    return found
 
 
 def _learned(
@@ -245,7 +269,7 @@ def run_acoustic(stage: Stage, folder: Path, progress: Progress) -> dict[str, An
     spec = store.specification()
     torch.manual_seed(experiment.seed)
     module = AcousticStage(build_acoustic(experiment, sizes_of(store, experiment)), settings, spec)
-    data = AcousticData(store, spec, settings.optim.batch, experiment.seed)
+    data = AcousticData(store, spec, settings.optim.batch, experiment.seed, perturbed=True)
     loggers = lightning_loggers(experiment, folder, "acoustic")
     metrics = fit(module, data, settings.optim, experiment.run, experiment.seed, folder, loggers, progress)
     if settings.reference != "none":

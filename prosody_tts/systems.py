@@ -39,7 +39,7 @@ def build_acoustic(experiment: Experiment, sizes: Sizes) -> AcousticModel:
     reference = None
     if settings.reference != "none":
         reference = REFERENCES[settings.reference](
-            mels=sizes.mels + 2 * settings.reference_f0,
+            mels=sizes.mels,
             states=settings.width if settings.reference_phones else 0,
             width=settings.width,
             latent=settings.latent,
@@ -52,7 +52,6 @@ def build_acoustic(experiment: Experiment, sizes: Sizes) -> AcousticModel:
         units=experiment.units,
         phones=PhoneEncoder(sizes.phones, settings.width, settings.kernel, settings.phone_layers, settings.dropout),
         reference=reference,
-        hears_f0=settings.reference_f0,
         latent=settings.latent,
         durations=DurationModel(settings.width, settings.kernel, settings.dropout),
         decoder=DECODERS["parallel"](

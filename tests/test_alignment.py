@@ -282,7 +282,7 @@ def batch_of(items, inventory):
     )
     mel = pad([torch.from_numpy(mel) for mel, *_ in items])
     lengths = torch.tensor([len(mel) for mel, *_ in items])
-    return AcousticBatch(text, torch.zeros_like(text.phones), mel, mel[:, :, :2], lengths, none, none, none)
+    return AcousticBatch(text, torch.zeros_like(text.phones), mel, lengths, none, none, none)
 
 
 def specification(inventory):

@@ -66,7 +66,7 @@ def whole(tasks: list[Task], tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_store_gives_back_what_was_measured(tasks: list[Task], whole: Path, monkeypatch) -> None:
     monkeypatch.setattr(shards, "OPEN_SHARDS", 2)
     store = AudioStore(whole)
-    assert list(store.rows) == [name for name, _ in tasks] and not store.starts.any()
+    assert list(store.rows) == [task.name for task in tasks] and not store.starts.any()
     for row in [*range(CLIPS), 3, 17, 0]:
         found = analyse(read_audio(tasks[row][1], CONFIG.sample_rate), CONFIG)
         for name in ("mel", "f0", "energy"):
@@ -146,7 +146,7 @@ def test_recordings_that_cannot_be_measured_are_listed_and_left_out(tasks: list[
         ("missing", "no audio"),
     ):
         assert reason in reasons[name]
-    assert list(AudioStore(tmp_path / "out").rows) == [name for name, _ in tasks[:7]]
+    assert list(AudioStore(tmp_path / "out").rows) == [task.name for task in tasks[:7]]
 
 
 def test_features_of_another_layout_are_told(tmp_path: Path) -> None:

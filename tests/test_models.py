@@ -169,17 +169,13 @@ def test_pooling_agrees_with_a_loop(rows, pool, seed):
             if length == 0:
                 assert got[b, u].abs().sum() == 0
                 continue
-            split = {
-                parts: [part[[i for i in range(length) if i * parts // length == k]] for k in range(parts)]
-                for parts in (3, 5)
-            }
-            means = {n: [p.mean(0) if len(p) else np.zeros(3) for p in parts] for n, parts in split.items()}
+            fifths = [part[[i for i in range(length) if i * 5 // length == k]] for k in range(5)]
+            means = [fifth.mean(0) if len(fifth) else np.zeros(3) for fifth in fifths]
             expected = {
                 "mean": part.mean(0),
                 "last": part[-1],
                 "middle": states[b, (2 * start - length - 1) // 2].numpy(),
-                "thirds": np.concatenate([part.mean(0), *means[3]]),
-                "fifths": np.concatenate([part.mean(0), *means[5]]),
+                "fifths": np.concatenate([part.mean(0), *means]),
             }[pool]
             np.testing.assert_allclose(got[b, u].numpy(), expected, atol=1e-5)
 

@@ -49,7 +49,7 @@ class RandomData(LightningDataModule):
 
 def train(folder: Path, kill_at: int | None = None, poison: bool = False) -> dict[str, torch.Tensor]:
     """Train a tiny variational stage one; kill this process without warning after ``kill_at`` steps."""
-    settings = AcousticConfig(reference="variational", width=16, latent=4, decoder_layers=1, pool="thirds")
+    settings = AcousticConfig(reference="variational", width=16, latent=4, decoder_layers=1, pool="fifths")
     experiment = Experiment(acoustic=settings)
     torch.manual_seed(0)
     torch.set_num_threads(1)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Literal, Protocol
 
 from prosody_tts.config import Experiment
 
-Split = Literal["train", "dev", "test"]
-SPLITS: tuple[Split, ...] = get_args(Split)
+#: ``perturbed`` holds training recordings at other speeds: stage one learns of them, nothing else does.
+Split = Literal["train", "dev", "test", "perturbed"]
+#: The splits of what was recorded.
+SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 #: Who decides what is held out: a hash of the sentence, the corpus's makers, or ``data.splits``.
 SplitSource = Literal["hash", "official", "given"]
 
@@ -40,7 +42,8 @@ class Utterance:
     """One recording and what was said.
 
     Utterances with the same ``sentence`` are renditions of the same text. ``audio`` is relative to the corpus's
-    folder, or absolute; where the utterance is a part of it, ``start`` and ``seconds`` say which (none: to the end).
+    folder, or absolute; where the utterance is a part of it, ``start`` and ``seconds`` say which (none: to the end);
+    it is played ``speed`` times as fast.
     ``phones`` is the alignment where there is an exact or a given one. ``tree`` is a gold parse in
     bracket notation where there is one. ``factors`` are what a controlled corpus planted, plain values only:
     ``factors["utterance"]`` maps a factor to its value, ``factors["words"]`` maps a factor to one value a word.
@@ -54,6 +57,7 @@ class Utterance:
     speaker: str = ""
     start: float = 0.0
     seconds: float | None = None
+    speed: float = 1.0
     phones: tuple[PhoneTime, ...] | None = None
     tree: str | None = None
     factors: dict[str, Any] = field(default_factory=dict)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from data_modules.batches import AcousticBatch, TextBatch
@@ -65,7 +64,6 @@ class AcousticModel(nn.Module):
         units: Units,
         phones: PhoneEncoder,
         reference: ReferenceEncoder | None,
-        hears_f0: bool,
         latent: int,
         durations: DurationModel,
         decoder: ParallelDecoder,
@@ -76,7 +74,6 @@ class AcousticModel(nn.Module):
         self.units: Units = units
         self.phones = phones
         self.reference = reference
-        self.hears_f0 = hears_f0
         # Shift and gain of phone states: the same vector means other things to other phones, and other things early
         # and late in its unit, so that one vector can hold a contour that holds for any text (ours).
         self.vectors = nn.Linear(latent * KNOTS, 2 * width) if reference is not None else None
@@ -102,8 +99,7 @@ class AcousticModel(nn.Module):
         frame_phone = frame_to_phone(batch.durations, batch.mel.shape[1])
         frame_unit = text.phone_to_unit(self.units).gather(1, frame_phone)
         units = int(text.unit_lengths(self.units).max())
-        heard = torch.cat([batch.mel, batch.f0], dim=2) if self.hears_f0 else batch.mel
-        return self.reference(heard, spread(states, frame_phone), frame_unit, batch.frame_lengths, units)
+        return self.reference(batch.mel, spread(states, frame_phone), frame_unit, batch.frame_lengths, units)
 
     def condition(self, text: TextBatch, states: Tensor, vectors: Tensor | None) -> Tensor:
         """Shift and scale each phone's state by its prosody vector: [B, P, D]."""

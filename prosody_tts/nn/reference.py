@@ -37,7 +37,7 @@ class ReferenceEncoder(nn.Module):
     """Mel frames, and with ``states`` above zero the spread phone states, in; one vector a unit out.
 
     The phone states tell the encoder what is said, so that the vector need only hold how (CAMP, section 2.1); Kathaka's
-    hears the mel alone (section 3.1). ``mels`` counts every channel heard, an F0 track's included. Frames are read at
+    hears the mel alone (section 3.1). Frames are read at
     ``stride``; convolutions, a BiLSTM, then ``pool`` takes one state a unit.
 
     Contract: ``(mel [B, T, M], phone states [B, T, D], frame_to_unit [B, T], frame_lengths [B], U) -> Posterior``.

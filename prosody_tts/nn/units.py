@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -80,8 +79,9 @@ def pool_middle(states: Tensor, index: Tensor, mask: Tensor, count: int) -> Tens
     return _pick(states, torch.div(first + last, 2, rounding_mode="floor"), last >= first)
 
 
-def pool_parts(states: Tensor, index: Tensor, mask: Tensor, count: int, parts: int) -> Tensor:
-    """Average the whole of each unit, and its parts, to tell early from late: [B, U, (1 + parts) D]."""
+def pool_fifths(states: Tensor, index: Tensor, mask: Tensor, count: int) -> Tensor:
+    """Average the whole of each unit, and each fifth of it, to tell early from late: [B, U, 6 D]."""
+    parts = 5
     first, last = _bounds(index, mask, count)
     frames = torch.arange(index.shape[1], device=index.device).expand_as(index)
     start, length = first.gather(1, index), (last - first + 1).gather(1, index).clamp(min=1)
@@ -97,6 +97,5 @@ POOLS: dict[str, tuple[Pool, int]] = {
     "mean": (pool_mean, 1),
     "last": (pool_last, 1),
     "middle": (pool_middle, 1),
-    "thirds": (partial(pool_parts, parts=3), 4),
-    "fifths": (partial(pool_parts, parts=5), 6),
+    "fifths": (pool_fifths, 6),
 }
