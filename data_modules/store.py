@@ -56,8 +56,33 @@ class Packed:
         return np.asarray(self.data[self.offsets[index] : self.offsets[index + 1]])
 
 
+class Described:
+    """What specifications share: the numbers of phones, and plain data."""
+
+    inventory: tuple[str, ...]
+
+    @cached_property
+    def phone_ids(self) -> dict[str, int]:
+        """Phone to index."""
+        return {phone: index for index, phone in enumerate(self.inventory)}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        fields: dict[str, Any] = asdict(self)  # type: ignore[call-overload]
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in fields.items()}
+
+
 @dataclass(frozen=True)
-class Specification:
+class TextSpecification(Described):
+    """The contract between text and models where there are no recordings; names as in ``Specification``."""
+
+    inventory: tuple[str, ...]
+    bert: int
+    passes: int
+
+
+@dataclass(frozen=True)
+class Specification(Described):
     """The contract between data and models, plain values, kept in every checkpoint.
 
     ``inventory`` lists the phones, padding and the unknown first; means and spreads are of the training split:
@@ -75,20 +100,21 @@ class Specification:
     bert: int
     passes: int
 
-    @cached_property
-    def phone_ids(self) -> dict[str, int]:
-        """Phone to index."""
-        return {phone: index for index, phone in enumerate(self.inventory)}
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
-
     @staticmethod
     def from_dict(data: dict[str, Any]) -> Specification:
         """The inverse of ``to_dict``."""
         plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
         return Specification(**plain)
+
+
+AnySpecification = Specification | TextSpecification
+
+
+def read_specification(data: dict[str, Any]) -> AnySpecification:
+    """The inverse of either specification's ``to_dict``."""
+    if "mel_mean" in data:
+        return Specification.from_dict(data)
+    return TextSpecification(tuple(data["inventory"]), data["bert"], data["passes"])
 
 
 class CorpusStore:
@@ -107,6 +133,7 @@ class CorpusStore:
 
     def audio(self, utterance: Utterance) -> Path:
         """Where the recording lies."""
+        assert utterance.audio is not None, "a corpus of labels has no recordings"
         return self.folder / utterance.audio
 
 
@@ -167,35 +194,48 @@ class Recording:
         return token_log_f0(self.f0, tokens), token_means(self.energy, tokens), tokens
 
 
-class FeatureStore:
-    """All features of a corpus: what the data modules and the evaluation read."""
+class TextFeatures:
+    """What is known of a corpus's text: all that stage two needs beside vectors."""
 
-    def __init__(self, corpus: Path, text: Path, audio: Path, durations: Path | None) -> None:
+    def __init__(self, corpus: Path, text: Path) -> None:
         self.corpus = CorpusStore(corpus)
         self.text = TextStore(text)
+
+    def ids(self, *splits: Split) -> list[str]:
+        """Utterances of the splits that have been analysed, in the corpus's order."""
+        return [u.id for u in self.corpus.utterances if u.split in splits and u.id in self.text.rows]
+
+    @cached_property
+    def utterances(self) -> dict[str, Utterance]:
+        """Utterance by id."""
+        return {utterance.id: utterance for utterance in self.corpus.utterances}
+
+    def specification(self) -> AnySpecification:
+        """What models must know of the corpus."""
+        return TextSpecification(self.text.inventory, self.text.bert_size, self.text.passes)
+
+
+class FeatureStore(TextFeatures):
+    """All features of a corpus of recordings: what the data modules and the evaluation read."""
+
+    def __init__(self, corpus: Path, text: Path, audio: Path, durations: Path | None) -> None:
+        super().__init__(corpus, text)
         self.audio = AudioStore(audio)
         self.durations: dict[str, list[int]] | None = None if durations is None else read_json(durations)
 
     def ids(self, *splits: Split) -> list[str]:
         """Utterances of the splits that have every feature, in the corpus's order."""
         return [
-            u.id
-            for u in self.corpus.utterances
-            if u.split in splits
-            and u.id in self.text.rows
-            and u.id in self.audio.rows
-            and (self.durations is None or u.id in self.durations)
+            name
+            for name in super().ids(*splits)
+            if name in self.audio.rows and (self.durations is None or name in self.durations)
         ]
-
-    @cached_property
-    def _utterances(self) -> dict[str, Utterance]:
-        return {utterance.id: utterance for utterance in self.corpus.utterances}
 
     def recording(self, name: str, with_bert: bool = False) -> Recording:
         """Read one utterance."""
         row = self.audio.rows[name]
         return Recording(
-            utterance=self._utterances[name],
+            utterance=self.utterances[name],
             sentence=self.text.sentence(name),
             mel=self.audio.mel[row],
             f0=self.audio.f0[row],
@@ -226,6 +266,6 @@ class FeatureStore:
 
 
 def inventory_of(sentences: Iterable[Sentence], closed: Sequence[str] | None) -> tuple[str, ...]:
-    """Padding, the unknown phone, the pause, then the phones: the pronouncer's own list or those seen."""
-    seen = set(closed) if closed is not None else {phone for s in sentences for phone in s.phones}
+    """Padding, the unknown phone, the pause, then the phones: the pronouncer's own list, and those seen."""
+    seen = {*(closed or ()), *(phone for s in sentences for phone in s.phones)}
     return (PADDING, UNKNOWN, PAUSE, *sorted(seen - {PADDING, UNKNOWN, PAUSE}))

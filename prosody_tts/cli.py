@@ -179,8 +179,10 @@ def settings(
 
 # What the verbs share ----------------------------------------------------------------------------------------------
 
-PREPARATION = frozenset({"corpus", "text", "audio", "aligner", "alignment"})
+PREPARATION = frozenset({"corpus", "text", "labels", "audio", "aligner", "alignment"})
 TRAINING = PREPARATION | {"acoustic", "sampler"}
+#: Utterances left out that ``prepare`` lists.
+LISTED = 100
 
 
 class _Failed(Exception):
@@ -268,6 +270,8 @@ def _print_report(
     _out().print(report(finished, folder, command))
     for page in sorted(folder.glob("*.html")):
         print(f"page: {page}")
+    if first.vectors == "labels":
+        print(f"table: {folder / 'table.md'}")
 
 
 def _print_corpus(experiment: Experiment) -> None:
@@ -287,9 +291,11 @@ def _print_corpus(experiment: Experiment) -> None:
     _out().print(made)
     if faults:
         left_out = Table("found by", "left out", "reason", title=f"{len(faults)} left out")
-        for row in faults:
+        for row in faults[:LISTED]:
             left_out.add_row(*row)
         _out().print(left_out)
+        if len(faults) > LISTED:
+            print(f"and {len(faults) - LISTED} more, in the faults.json of {folder(plan(experiment)[0])}")
     else:
         print("nothing was left out")
 

@@ -16,10 +16,13 @@ from omegaconf.errors import OmegaConfBaseException
 
 from prosody_tts.errors import UserError, nearest
 
-CorpusName = Literal["testbed", "allison", "folder"]
+CorpusName = Literal["testbed", "allison", "folder", "ljspeech_timing", "helsinki"]
 Size = Literal["smoke", "demo", "paper"]
 Units = Literal["utterance", "word", "phone"]
 Context = Literal["phones", "bert", "tags", "graph"]
+
+#: Corpora of labels without recordings, and the dimensions of their explicit vectors, in order.
+LABELS: dict[str, tuple[str, ...]] = {"ljspeech_timing": ("timing", "pause"), "helsinki": ("prominence", "boundary")}
 
 ROOT = Path(__file__).resolve().parent.parent
 EXPERIMENTS = ROOT / "experiments"
@@ -247,7 +250,7 @@ class Experiment:
     corpus: CorpusName = "testbed"
     """Which corpus."""
     corpus_path: str | None = None
-    """Folder of the corpus: required by ``folder``, optional for ``allison``."""
+    """Where the corpus is: required by ``folder``, ``ljspeech_timing`` and ``helsinki``, optional for ``allison``."""
     aligned_by: str | None = None
     """Folder of a trained aligner to use instead of training one on this corpus."""
     size: Size = "demo"
@@ -256,8 +259,9 @@ class Experiment:
     """Seed of weights, batches and samples."""
     units: Units = "utterance"
     """What one prosody vector stands for."""
-    vectors: Literal["none", "recording", "predicted"] = "none"
-    """Vectors at synthesis: none (baseline), the recording's own (oracle), or stage two's."""
+    vectors: Literal["none", "recording", "predicted", "labels"] = "none"
+    """Vectors at synthesis: none (baseline), the recording's own (oracle), or stage two's; with ``labels`` stage two
+    learns the labels of a corpus without recordings, and nothing is synthesised."""
     run: RunConfig = field(default_factory=RunConfig)
     data: DataConfig = field(default_factory=DataConfig)
     audio: AudioConfig = field(default_factory=AudioConfig)
@@ -274,6 +278,11 @@ class Experiment:
         if self.text.pronouncer != "auto":
             return self.text.pronouncer
         return "espeak" if self.corpus == "testbed" else "cmudict"
+
+    @property
+    def latent(self) -> int:
+        """Dimensions of the vectors that stage two predicts: the corpus's labels, or stage one's."""
+        return len(LABELS[self.corpus]) if self.vectors == "labels" else self.acoustic.latent
 
 
 def to_plain(value: Any) -> dict[str, Any]:
@@ -400,7 +409,9 @@ def _merge(layers: Sequence[DictConfig]) -> Experiment:
 def _validate(experiment: Experiment) -> None:
     if experiment.corpus == "folder" and experiment.corpus_path is None:
         raise UserError("corpus=folder needs corpus_path=DIR, a folder with wavs/ and metadata.csv")
-    if (experiment.vectors == "none") != (experiment.acoustic.reference == "none"):
+    _validate_labels(experiment)
+    without = experiment.vectors in {"none", "labels"}
+    if without != (experiment.acoustic.reference == "none"):
         raise UserError(
             f"vectors={experiment.vectors} does not fit acoustic.reference={experiment.acoustic.reference}: "
             "a system without a reference encoder has no vectors, and one with it needs recording or predicted"
@@ -436,3 +447,27 @@ def _validate(experiment: Experiment) -> None:
         raise UserError(f"synthesis.temperature={experiment.synthesis.temperature} must not be negative")
     if not 0 <= experiment.data.allowed_bad <= 1:
         raise UserError(f"data.allowed_bad={experiment.data.allowed_bad} is a share; give a number from 0 to 1")
+
+
+def _validate_labels(experiment: Experiment) -> None:
+    """Systems that learn labels go with the corpora that have them, and with nothing else."""
+    labelled = " or ".join(f"corpus={name}" for name in LABELS)
+    if experiment.corpus in LABELS and experiment.vectors != "labels":
+        raise UserError(
+            f"corpus={experiment.corpus} has labels and no recordings, which {experiment.system} needs; "
+            "give an experiment with vectors=labels, such as 'timing', or a corpus of recordings"
+        )
+    if experiment.vectors != "labels":
+        return
+    if experiment.corpus not in LABELS:
+        raise UserError(
+            f"{experiment.system} learns labels (vectors=labels), which corpus={experiment.corpus} has not; "
+            f"give {labelled}"
+        )
+    if experiment.units != "word":
+        raise UserError(f"units={experiment.units} does not fit vectors=labels, which are of words; give units=word")
+    if experiment.acoustic.reference != "none":
+        raise UserError(
+            f"acoustic.reference={experiment.acoustic.reference} does not fit vectors=labels, which have no stage one; "
+            "give acoustic.reference=none"
+        )

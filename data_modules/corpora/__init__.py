@@ -25,5 +25,23 @@ def _folder() -> CorpusBuilder:
     return Folder()
 
 
+def _ljspeech_timing() -> CorpusBuilder:
+    from data_modules.corpora.ljspeech_timing import LjspeechTiming
+
+    return LjspeechTiming()
+
+
+def _helsinki() -> CorpusBuilder:
+    from data_modules.corpora.helsinki import Helsinki
+
+    return Helsinki()
+
+
 #: Corpus by name (``config.CorpusName``); each entry imports and makes its builder when it is called.
-CORPORA: dict[str, Callable[[], CorpusBuilder]] = {"testbed": _testbed, "allison": _allison, "folder": _folder}
+CORPORA: dict[str, Callable[[], CorpusBuilder]] = {
+    "testbed": _testbed,
+    "allison": _allison,
+    "folder": _folder,
+    "ljspeech_timing": _ljspeech_timing,
+    "helsinki": _helsinki,
+}

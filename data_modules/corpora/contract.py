@@ -40,17 +40,19 @@ class Utterance:
     folder, or absolute. ``phones`` is the alignment where the corpus has an exact one. ``tree`` is a gold parse in
     bracket notation where there is one. ``factors`` are what a controlled corpus planted, plain values only:
     ``factors["utterance"]`` maps a factor to its value, ``factors["words"]`` maps a factor to one value a word.
+    A corpus without recordings has no ``audio``; ``labels`` maps what it measured to one value a word.
     """
 
     id: str
     sentence: str
     text: str
-    audio: str
+    audio: str | None
     split: Split
     speaker: str = ""
     phones: tuple[PhoneTime, ...] | None = None
     tree: str | None = None
     factors: dict[str, Any] = field(default_factory=dict)
+    labels: dict[str, list[float]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for a JSON line."""

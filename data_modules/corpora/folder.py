@@ -56,7 +56,7 @@ class Folder:
             UserError: nothing usable, more faults than ``data.allowed_bad`` allows, or as for ``identity``.
         """
         source = _source(experiment)
-        lines, faults = _read_metadata(source / "metadata.csv")
+        lines, faults = read_metadata(source / "metadata.csv")
         utterances: list[Utterance] = []
         for done, line in enumerate(lines):
             found = _check(source, line, experiment.data)
@@ -89,7 +89,12 @@ def _recordings(source: Path) -> list[Path]:
     return sorted(path for path in (source / "wavs").glob("*.wav") if path.is_file())
 
 
-def _read_metadata(path: Path) -> tuple[list[Line], list[Fault]]:
+def read_metadata(path: Path) -> tuple[list[Line], list[Fault]]:
+    """Lines of a ``metadata.csv``, and the faults of those that are not of its form or repeat an id.
+
+    Raises:
+        UserError: it is not UTF-8.
+    """
     try:
         content = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -32,14 +32,17 @@ def split_sentences(sentences: Sequence[str], data: DataConfig) -> dict[str, Spl
     return {name: "test" if row < test else "dev" if row < held else "train" for row, name in enumerate(order)}
 
 
-def with_splits(utterances: Sequence[Utterance], data: DataConfig) -> tuple[Utterance, ...]:
-    """Give every utterance the split of its sentence, after keeping at most ``data.limit`` of them.
+def limited(utterances: Sequence[Utterance], data: DataConfig) -> Sequence[Utterance]:
+    """Keep at most ``data.limit`` utterances: those lowest in a second hash, so that a larger limit only adds some."""
+    if data.limit is None or len(utterances) <= data.limit:
+        return utterances
+    ranked = sorted(utterances, key=lambda item: (position(f"limit:{item.id}", data.seed), item.id))
+    chosen = {item.id for item in ranked[: data.limit]}
+    return [item for item in utterances if item.id in chosen]
 
-    The limit keeps those lowest in a second hash, so that a larger limit only adds utterances.
-    """
-    if data.limit is not None and len(utterances) > data.limit:
-        ranked = sorted(utterances, key=lambda item: (position(f"limit:{item.id}", data.seed), item.id))
-        chosen = {item.id for item in ranked[: data.limit]}
-        utterances = [item for item in utterances if item.id in chosen]
+
+def with_splits(utterances: Sequence[Utterance], data: DataConfig) -> tuple[Utterance, ...]:
+    """Give every utterance the split of its sentence, after keeping at most ``data.limit`` of them."""
+    utterances = limited(utterances, data)
     splits = split_sentences([item.sentence for item in utterances], data)
     return tuple(replace(item, split=splits[item.sentence]) for item in utterances)
