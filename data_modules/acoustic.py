@@ -9,14 +9,15 @@ from torch.utils.data import DataLoader
 
 from data_modules.batches import AcousticBatch
 from data_modules.collate import AcousticItem, acoustic_batch, acoustic_item
-from data_modules.loaders import BucketSampler
+from data_modules.loaders import BucketSampler, Prepared
 from data_modules.store import FeatureStore, Specification
 
 
 class AcousticData(LightningDataModule):
     """Serves ``AcousticBatch`` from a feature store.
 
-    Items are prepared once and kept in memory; batches hold ``batch`` utterances of like length.
+    Items are prepared when they are wanted, and kept as far as ``loaders.KEPT`` goes; batches hold ``batch``
+    utterances of like length.
     """
 
     def __init__(self, store: FeatureStore, spec: Specification, batch: int, seed: int) -> None:
@@ -26,15 +27,14 @@ class AcousticData(LightningDataModule):
         self.batch = batch
         self.seed = seed
 
-    def items(self, ids: Sequence[str]) -> list[AcousticItem]:
-        """Prepare utterances."""
-        return [acoustic_item(self.store.recording(name), self.spec) for name in ids]
+    def item(self, name: str) -> AcousticItem:
+        """Prepare an utterance."""
+        return acoustic_item(self.store.recording(name), self.spec)
 
     def loader(self, ids: Sequence[str], shuffle: bool) -> DataLoader[AcousticBatch]:
         """Batches of the utterances."""
-        items = self.items(ids)
-        sampler = BucketSampler([len(item.mel) for item in items], self.batch, self.seed, shuffle)
-        return DataLoader(items, batch_sampler=sampler, collate_fn=acoustic_batch)  # type: ignore[arg-type]
+        sampler = BucketSampler([self.store.frames(name) for name in ids], self.batch, self.seed, shuffle)
+        return DataLoader(Prepared(ids, self.item), batch_sampler=sampler, collate_fn=acoustic_batch)  # type: ignore[arg-type]
 
     def train_dataloader(self) -> DataLoader[AcousticBatch]:
         return self.loader(self.store.ids("train"), shuffle=True)

@@ -1,21 +1,29 @@
 """Recordings to log-mel spectrogram, F0 and energy, all on the same frames.
 
 A clip of ``n`` samples has ``T = 1 + n // hop`` frames; frame ``t`` is centred on sample ``t * hop`` (the clip is
-padded with zeros at both ends), so its centre lies ``t * hop / sample_rate`` seconds into the clip.
+padded at both ends), so its centre lies ``t * hop / sample_rate`` seconds into the clip. Only with
+``audio.padding=half_hop`` there are ``T = n // hop`` and every centre lies half a hop later.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
 
+from data_modules.pitch import F0_TRACKERS
 from prosody_tts.config import AudioConfig
 from prosody_tts.errors import UserError
+
+if TYPE_CHECKING:
+    from soundfile import SoundFile
 
 #: Peak amplitude below which a clip counts as silent: -60 dB of full scale.
 SILENT_PEAK = 1e-3
@@ -24,6 +32,12 @@ LOWEST_RATE = 8000
 #: RMS below which log-energy is clipped.
 ENERGY_FLOOR = 1e-5
 
+#: Seconds that a part may go past its recording's end: manifests round their times (lhotse allows as much).
+ROUNDING = 0.025
+
+_WAV = {"WAV", "WAVEX", "RF64"}
+_INTEGERS = {"PCM_16", "PCM_24", "PCM_32"}
+_EIGHT_BITS = {"PCM_S8", "PCM_U8"}
 # Sizes that writers which cannot seek leave in a WAV header: they promise nothing.
 _UNKNOWN_SIZES = {0, 0x7FFFFFFF, 0xFFFFFFFF, 0x7FFFF000, 0xFFFFF000}
 
@@ -37,13 +51,13 @@ class Analysis:
     energy: np.ndarray
 
 
-def read_audio(path: Path | str, sample_rate: int) -> np.ndarray:
-    """Read a mono recording and resample it to ``sample_rate``: float32 [samples], full scale at 1.
+def read_audio(path: Path | str, sample_rate: int, start: float = 0.0, seconds: float | None = None) -> np.ndarray:
+    """Read a mono recording, or a part of it, and resample it to ``sample_rate``: float32 [samples], full scale at 1.
 
     Raises:
         UserError: as ``load_audio``.
     """
-    wave, rate = load_audio(path)
+    wave, rate = load_audio(path, start, seconds)
     if rate == sample_rate:
         return wave
     import soxr
@@ -51,16 +65,51 @@ def read_audio(path: Path | str, sample_rate: int) -> np.ndarray:
     return soxr.resample(wave, rate, sample_rate).astype(np.float32, copy=False)
 
 
-def load_audio(path: Path | str) -> tuple[np.ndarray, int]:
+def load_audio(path: Path | str, start: float = 0.0, seconds: float | None = None) -> tuple[np.ndarray, int]:
     """Read a mono recording as it is: float32 [samples], full scale at 1, and its sample rate in Hz.
+
+    ``start`` and ``seconds`` choose a part of it, to the nearest sample; without ``seconds`` it goes to the end. Only
+    the part is decoded and looked at.
 
     Raises:
         UserError: the file is missing, empty, not audio, truncated, silent (peak below -60 dB), has more than one
-            channel, samples that are no numbers, or a sample rate below 8 kHz.
+            channel, 8 bits a sample, samples that are no numbers, or a sample rate below 8 kHz; or the part does not
+            lie in it.
     """
+    with _opened(Path(path)) as stream:
+        begin, count = _part(stream, start, seconds)
+        stream.seek(begin)
+        wave, rate = stream.read(count, dtype="float32"), stream.samplerate
+    if len(wave) < count:
+        raise UserError(f"{path} is truncated: its header promises {begin + count} samples, it holds {len(wave)}")
+    return check_wave(wave, str(path)), rate
+
+
+def check_audio(path: Path | str, start: float = 0.0, seconds: float | None = None) -> float:
+    """Seconds of what ``load_audio`` would read, at a small part of its cost.
+
+    Integer samples of a whole WAV file are finite and their number is in its header, so that it is decoded only as far
+    as its first audible quarter of a second; all else is decoded.
+
+    Raises:
+        UserError: as ``load_audio``.
+    """
+    if start == 0 and seconds is None:
+        with _opened(Path(path)) as stream:
+            if stream.format in _WAV and stream.subtype in _INTEGERS and stream.frames > 0:
+                blocks = stream.blocks(stream.samplerate // 4, dtype="float32")
+                if not any(np.abs(block).max() >= SILENT_PEAK for block in blocks):
+                    raise UserError(f"{path} is silent: its peak lies below -60 dB of full scale")
+                return stream.frames / stream.samplerate
+    wave, rate = load_audio(path, start, seconds)
+    return len(wave) / rate
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[SoundFile]:
+    """A recording whose file and header are in order; errors of the decoder inside the block become the user's."""
     import soundfile
 
-    path = Path(path)
     if not path.is_file():
         raise UserError(f"there is no audio file {path}")
     if path.stat().st_size == 0:
@@ -68,18 +117,29 @@ def load_audio(path: Path | str) -> tuple[np.ndarray, int]:
     _check_riff(path)
     try:
         with soundfile.SoundFile(path) as stream:
-            rate, channels, promised = stream.samplerate, stream.channels, stream.frames
-            wave = stream.read(dtype="float32", always_2d=True)
+            if stream.channels != 1:
+                raise UserError(f"{path} has {stream.channels} channels; give mono")
+            if stream.subtype in _EIGHT_BITS:
+                raise UserError(f"{path} has 8 bits a sample, too coarse for quiet sounds; give at least 16")
+            if stream.samplerate < LOWEST_RATE:
+                raise UserError(f"{path} has a sample rate of {stream.samplerate} Hz; give at least {LOWEST_RATE} Hz")
+            yield stream
     except (soundfile.SoundFileError, RuntimeError) as error:
         detail = str(getattr(error, "error_string", error)).rstrip(".")
         raise UserError(f"{path} cannot be read as audio: {detail}") from None
-    if channels != 1:
-        raise UserError(f"{path} has {channels} channels; give mono")
-    if len(wave) < promised:
-        raise UserError(f"{path} is truncated: its header promises {promised} samples, it holds {len(wave)}")
-    if rate < LOWEST_RATE:
-        raise UserError(f"{path} has a sample rate of {rate} Hz; give at least {LOWEST_RATE} Hz")
-    return check_wave(wave[:, 0], str(path)), rate
+
+
+def _part(stream: SoundFile, start: float, seconds: float | None) -> tuple[int, int]:
+    """First sample and number of samples of a part; an end that rounding put past the recording's is its end."""
+    if start == 0 and seconds is None:
+        return 0, stream.frames
+    lasts, end = stream.frames / stream.samplerate, "its end" if seconds is None else f"{start + seconds:g} s"
+    begin = round(start * stream.samplerate)
+    count = stream.frames - begin if seconds is None else round(seconds * stream.samplerate)
+    beyond = begin + count - stream.frames
+    if begin < 0 or count - max(beyond, 0) <= 0 or beyond > ROUNDING * stream.samplerate:
+        raise UserError(f"{stream.name} lasts {lasts:g} s and has no part from {start:g} s to {end}")
+    return begin, count - max(beyond, 0)
 
 
 def check_wave(wave: np.ndarray, name: str) -> np.ndarray:
@@ -100,12 +160,23 @@ def check_wave(wave: np.ndarray, name: str) -> np.ndarray:
 
 def frame_count(samples: int, config: AudioConfig) -> int:
     """T, the number of frames of a clip of ``samples`` samples."""
-    return 1 + samples // config.hop
+    return samples // config.hop + (config.padding != "half_hop")
+
+
+def sample_count(frames: int, config: AudioConfig) -> int:
+    """The fewest samples that have ``frames`` frames."""
+    return max(0, frames - (config.padding != "half_hop")) * config.hop
+
+
+def first_centre(config: AudioConfig) -> int:
+    """The sample on which the first frame is centred."""
+    return config.hop // 2 if config.padding == "half_hop" else 0
 
 
 def mel_filters(config: AudioConfig) -> np.ndarray:
-    """Slaney's mel filters [M, fft // 2 + 1], each of unit area in Hz (as librosa builds them)."""
-    return _filters(config.sample_rate, config.fft, config.mels, config.mel_low, config.mel_high)
+    """Mel filters [M, fft // 2 + 1] (as librosa builds them); by default Slaney's, each of unit area in Hz."""
+    scale = config.mel_scale == "htk", config.mel_norm == "slaney"
+    return _filters(config.sample_rate, config.fft, config.mels, config.mel_low, config.mel_high, *scale)
 
 
 def mel_spectrogram(wave: np.ndarray, config: AudioConfig) -> np.ndarray:
@@ -119,30 +190,9 @@ def energy(wave: np.ndarray, config: AudioConfig) -> np.ndarray:
 
 
 def f0(wave: np.ndarray, config: AudioConfig, frames: int | None = None) -> np.ndarray:
-    """Fundamental frequency in Hz at the centres of the mel frames, 0 where unvoiced: [samples] -> float32 [T].
-
-    Praat's autocorrelation method (Boersma 1993) with its default thresholds. Between two voiced frames of Praat's the
-    value is interpolated; elsewhere the nearest one decides.
-    """
-    import parselmouth
-
+    """Fundamental frequency in Hz at the centres of the mel frames, 0 where unvoiced: [samples] -> float32 [T]."""
     frames = frame_count(len(wave), config) if frames is None else frames
-    # Praat has no frame closer to an end than half its window of three periods, and refuses shorter clips.
-    margin = int(np.ceil(2 * config.sample_rate / config.f0_low))
-    padded = np.pad(wave.astype(np.float64), margin)
-    sound = parselmouth.Sound(padded, sampling_frequency=config.sample_rate)
-    step = config.hop / config.sample_rate
-    pitch = sound.to_pitch_ac(time_step=step, pitch_floor=config.f0_low, pitch_ceiling=config.f0_high)
-    values = pitch.selected_array["frequency"]
-    # Praat's samples are points in the middle of their period, half a sample after ours.
-    times = np.arange(frames) * step + (margin + 0.5) / config.sample_rate
-    place = np.clip((times - pitch.xs()[0]) / step, 0, len(values) - 1)
-    left = np.minimum(place.astype(int), max(len(values) - 2, 0))
-    right = np.minimum(left + 1, len(values) - 1)
-    share = place - left
-    nearest = np.where(share < 0.5, values[left], values[right])
-    between = (1 - share) * values[left] + share * values[right]
-    return np.where((values[left] > 0) & (values[right] > 0), between, nearest).astype(np.float32)
+    return F0_TRACKERS[config.f0_tracker](wave, config, frames, first_centre(config))
 
 
 def analyse(wave: np.ndarray, config: AudioConfig) -> Analysis:
@@ -152,7 +202,7 @@ def analyse(wave: np.ndarray, config: AudioConfig) -> Analysis:
 
 
 @lru_cache(maxsize=8)
-def _filters(sample_rate: int, fft: int, mels: int, low: float, high: float) -> np.ndarray:
+def _filters(sample_rate: int, fft: int, mels: int, low: float, high: float, htk: bool, unit_area: bool) -> np.ndarray:
     from librosa.filters import mel
 
     if not 0 <= low < high <= sample_rate / 2:
@@ -160,16 +210,31 @@ def _filters(sample_rate: int, fft: int, mels: int, low: float, high: float) -> 
             f"audio.mel_low={low:g} and audio.mel_high={high:g} must rise and stay within half of "
             f"audio.sample_rate={sample_rate}"
         )
-    return mel(sr=sample_rate, n_fft=fft, n_mels=mels, fmin=low, fmax=high).astype(np.float32)
+    norm: Literal["slaney"] | None = "slaney" if unit_area else None
+    return mel(sr=sample_rate, n_fft=fft, n_mels=mels, fmin=low, fmax=high, htk=htk, norm=norm).astype(np.float32)
 
 
 def _spectrum(wave: np.ndarray, config: AudioConfig) -> torch.Tensor:
     """Magnitudes [fft // 2 + 1, T]."""
-    samples = torch.from_numpy(np.ascontiguousarray(wave, dtype=np.float32))
-    window = torch.hann_window(config.window)
-    return torch.stft(
-        samples, config.fft, config.hop, config.window, window, center=True, pad_mode="constant", return_complex=True
-    ).abs()
+    samples = np.ascontiguousarray(wave, dtype=np.float32)
+    if config.padding != "zeros":
+        # Not torch's own reflection: it refuses a clip shorter than the padding.
+        before = config.fft // 2 - first_centre(config)
+        after = config.fft - before - config.hop * (config.padding == "half_hop")
+        samples = np.pad(samples, (before, after), "reflect")
+    spectrum = torch.stft(
+        torch.from_numpy(samples),
+        config.fft,
+        config.hop,
+        config.window,
+        torch.hann_window(config.window),
+        center=config.padding == "zeros",
+        pad_mode="constant",
+        return_complex=True,
+    )
+    if config.power_floor == 0:
+        return spectrum.abs()
+    return torch.view_as_real(spectrum).square().sum(-1).add_(config.power_floor).sqrt_()
 
 
 def _log_mel(spectrum: torch.Tensor, config: AudioConfig) -> np.ndarray:

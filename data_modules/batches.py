@@ -47,6 +47,7 @@ class TextBatch(Batch):
         edges: [B, E, 2] pairs of neighbouring nodes, each pair once.
         edge_lengths: [B].
         word_to_node: [B, W].
+        speakers: [B] number of the speaker (``Specification.speaker_ids``); 0 for one that was not trained on.
     """
 
     ids: list[str]
@@ -61,6 +62,7 @@ class TextBatch(Batch):
     edges: Tensor
     edge_lengths: Tensor
     word_to_node: Tensor
+    speakers: Tensor
 
     def phone_to_unit(self, units: Units) -> Tensor:
         """[B, P] prosody unit of each phone: the one place where units differ."""
@@ -92,6 +94,7 @@ class AcousticBatch(Batch):
         text: the text.
         durations: [B, P] frames of each phone; sums to ``frame_lengths``.
         mel: [B, T, M] normalised log-mel spectrogram.
+        f0: [B, T, 2] normalised log-F0, 0 where unvoiced, and voicing, 0 or 1.
         frame_lengths: [B].
         word_f0: [B, W] mean normalised log-F0 of a token's voiced frames.
         word_voiced: [B, W] whether the token has enough voiced frames for ``word_f0``.
@@ -101,6 +104,7 @@ class AcousticBatch(Batch):
     text: TextBatch
     durations: Tensor
     mel: Tensor
+    f0: Tensor
     frame_lengths: Tensor
     word_f0: Tensor
     word_voiced: Tensor

@@ -28,6 +28,7 @@ class TextItem:
     node_labels: Tensor
     edges: Tensor
     word_to_node: Tensor
+    speaker: int = 0
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class AcousticItem:
     text: TextItem
     durations: Tensor
     mel: Tensor
+    f0: Tensor
     word_f0: Tensor
     word_voiced: Tensor
     word_energy: Tensor
@@ -52,8 +54,10 @@ class SamplerItem:
     exists: Tensor | None = None
 
 
-def text_item(name: str, sentence: Sentence, bert: NDArray[np.float32], spec: AnySpecification) -> TextItem:
-    """Number a sentence's phones and turn it into tensors."""
+def text_item(
+    name: str, sentence: Sentence, bert: NDArray[np.float32], spec: AnySpecification, speaker: str
+) -> TextItem:
+    """Number a sentence's phones and its speaker, and turn it into tensors."""
     unknown = spec.phone_ids[UNKNOWN]
     return TextItem(
         id=name,
@@ -64,26 +68,36 @@ def text_item(name: str, sentence: Sentence, bert: NDArray[np.float32], spec: An
         node_labels=torch.tensor(sentence.graph.labels),
         edges=torch.tensor(sentence.graph.edges, dtype=torch.long).reshape(-1, 2),
         word_to_node=torch.tensor(sentence.graph.word_to_node),
+        speaker=spec.speaker_ids.get(speaker, 0),
     )
 
 
 def acoustic_item(recording: Recording, spec: Specification) -> AcousticItem:
-    """Normalise a recording by the specification; durations and word measures are zero before alignment."""
+    """Normalise a recording by the specification, F0 and energy by its speaker's statistics.
+
+    Durations and word measures are zero before alignment.
+    """
     sentence = recording.sentence
     mel = (recording.mel - np.array(spec.mel_mean, np.float32)) / np.array(spec.mel_scale, np.float32)
+    voiced = recording.f0 > 0
+    track = np.where(voiced, (np.log(np.where(voiced, recording.f0, 1.0)) - spec.f0_mean) / spec.f0_scale, 0.0)
+    f0 = np.stack([track, voiced], axis=1).astype(np.float32)
     if recording.durations is None:
         durations = np.zeros(len(sentence.phones), np.int64)
         log_f0 = energy = np.full(sentence.tokens, np.nan)
     else:
         durations = recording.durations
         log_f0, energy, _ = recording.word_measures()
+    text = text_item(recording.utterance.id, sentence, recording.bert, spec, recording.utterance.speaker)
+    norm = spec.norm(text.speaker)
     return AcousticItem(
-        text=text_item(recording.utterance.id, sentence, recording.bert, spec),
+        text=text,
         durations=torch.from_numpy(durations),
         mel=torch.from_numpy(mel),
-        word_f0=torch.from_numpy(np.nan_to_num((log_f0 - spec.f0_mean) / spec.f0_scale)).float(),
+        f0=torch.from_numpy(f0),
+        word_f0=torch.from_numpy(np.nan_to_num((log_f0 - norm.f0_mean) / norm.f0_scale)).float(),
         word_voiced=torch.from_numpy(~np.isnan(log_f0)),
-        word_energy=torch.from_numpy(np.nan_to_num((energy - spec.energy_mean) / spec.energy_scale)).float(),
+        word_energy=torch.from_numpy(np.nan_to_num((energy - norm.energy_mean) / norm.energy_scale)).float(),
     )
 
 
@@ -110,6 +124,7 @@ def text_batch(items: Sequence[TextItem]) -> TextBatch:
         edges=_pad([item.edges for item in items]),
         edge_lengths=_lengths([item.edges for item in items]),
         word_to_node=_pad([item.word_to_node for item in items]),
+        speakers=torch.tensor([item.speaker for item in items]),
     )
 
 
@@ -119,6 +134,7 @@ def acoustic_batch(items: Sequence[AcousticItem]) -> AcousticBatch:
         text=text_batch([item.text for item in items]),
         durations=_pad([item.durations for item in items]),
         mel=_pad([item.mel for item in items]),
+        f0=_pad([item.f0 for item in items]),
         frame_lengths=_lengths([item.mel for item in items]),
         word_f0=_pad([item.word_f0 for item in items]),
         word_voiced=_pad([item.word_voiced for item in items]),

@@ -20,8 +20,9 @@ import numpy as np
 
 from prosody_tts.errors import UserError
 
+LANGUAGE = "en-us"
 #: American English in a voice an octave above the default: its harmonics stand apart in a mel spectrogram.
-VOICE = "en-us+f1"
+VOICE = f"{LANGUAGE}+f1"
 #: Label of phone events that are pauses.
 PAUSE = "sil"
 

@@ -1,11 +1,52 @@
-"""Batches of like length, shuffled by seed and epoch alone."""
+"""Items prepared when they are wanted, and batches of like length, shuffled by seed and epoch alone."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Generic, TypeVar
 
 import torch
-from torch.utils.data import Sampler
+from torch.utils.data import Dataset, Sampler
+
+#: Bytes of prepared items that are kept: what a small corpus needs altogether.
+KEPT = 1 << 30
+
+Item = TypeVar("Item")
+
+
+class Prepared(Dataset[Item], Generic[Item]):
+    """Items by number, each prepared by ``prepare(name)``.
+
+    Items are kept until they fill ``kept`` bytes; those beyond are prepared anew every time, so that memory does not
+    grow with the corpus.
+    """
+
+    def __init__(self, names: Sequence[str], prepare: Callable[[str], Item], kept: int = KEPT) -> None:
+        self.names = list(names)
+        self.prepare = prepare
+        self.room = kept
+        self.items: dict[int, Item] = {}
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> Item:
+        if index in self.items:
+            return self.items[index]
+        item = self.prepare(self.names[index])
+        size = size_of(item)
+        if size <= self.room:
+            self.room -= size
+            self.items[index] = item
+        return item
+
+
+def size_of(item: Any) -> int:
+    """Bytes of the tensors in a dataclass, its dicts and the dataclasses it holds."""
+    if isinstance(item, torch.Tensor):
+        return item.nbytes
+    parts = item if isinstance(item, dict) else getattr(item, "__dict__", {})
+    return sum(size_of(part) for part in parts.values())
 
 
 class BucketSampler(Sampler[list[int]]):

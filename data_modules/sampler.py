@@ -86,7 +86,8 @@ class SamplerData(LightningDataModule):
         """Prepare utterances."""
         items = []
         for name in ids:
-            text = text_item(name, self.store.text.sentence(name), self.store.text.bert(name), self.spec)
+            sentence, bert = self.store.text.sentence(name), self.store.text.bert(name)
+            text = text_item(name, sentence, bert, self.spec, self.store.speaker(name))
             mean, scale = np.array(self.vectors.mean(name)), np.array(self.vectors.scale(name))
             mask = self.vectors.exists(name)
             exists = None if mask is None else torch.from_numpy(np.array(mask))

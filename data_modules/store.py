@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from data_modules.audio import load_audio
 from data_modules.corpora.contract import Fault, Split, Utterance
+from data_modules.corpora.splits import FILE, listed
+from data_modules.moments import moments
+from data_modules.shards import MEASURES, Sharded
 from data_modules.text.sentence import PAUSE, Sentence
 from data_modules.tokens import token_durations, token_log_f0, token_means
+from prosody_tts.errors import UserError
 from prosody_tts.files import atomic, read_json, write_json
 
 PADDING, UNKNOWN = "<pad>", "<unk>"
+#: A speaker with fewer training utterances is normalised by the statistics of all (ours): the mean of a handful of
+#: sentences lies nearer to their moods than to the voice.
+LEAST_UTTERANCES = 5
 
 
 def write_lines(path: Path, items: Iterable[dict[str, Any]]) -> None:
@@ -56,15 +64,30 @@ class Packed:
         return np.asarray(self.data[self.offsets[index] : self.offsets[index + 1]])
 
 
+class Norm(NamedTuple):
+    """Mean and spread of natural-log F0 (of Hz) and of natural-log energy."""
+
+    f0_mean: float
+    f0_scale: float
+    energy_mean: float
+    energy_scale: float
+
+
 class Described:
-    """What specifications share: the numbers of phones, and plain data."""
+    """What specifications share: the numbers of phones and speakers, and plain data."""
 
     inventory: tuple[str, ...]
+    speakers: tuple[str, ...]
 
     @cached_property
     def phone_ids(self) -> dict[str, int]:
         """Phone to index."""
         return {phone: index for index, phone in enumerate(self.inventory)}
+
+    @cached_property
+    def speaker_ids(self) -> dict[str, int]:
+        """Speaker to index, from 1; 0 is any speaker that was not trained on."""
+        return {speaker: index for index, speaker in enumerate(self.speakers, start=1)}
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
@@ -79,6 +102,7 @@ class TextSpecification(Described):
     inventory: tuple[str, ...]
     bert: int
     passes: int
+    speakers: tuple[str, ...] = ("",)
 
 
 @dataclass(frozen=True)
@@ -88,6 +112,8 @@ class Specification(Described):
     ``inventory`` lists the phones, padding and the unknown first; means and spreads are of the training split:
     ``mel_mean``, ``mel_scale`` per channel of the natural-log mel, ``f0`` of the natural log of F0 in Hz over tokens'
     voiced frames, ``energy`` of the natural-log energy. ``passes`` is the 75th percentile of graph diameters.
+    ``speakers`` are those of the training split, sorted, and ``speaker_norms`` the F0 and energy of each: the pooled
+    ones for a single speaker and for those with fewer than ``LEAST_UTTERANCES`` training utterances.
     """
 
     inventory: tuple[str, ...]
@@ -99,11 +125,24 @@ class Specification(Described):
     energy_scale: float
     bert: int
     passes: int
+    speakers: tuple[str, ...] = ("",)
+    speaker_norms: tuple[Norm, ...] = ()
+
+    def norm(self, speaker: int) -> Norm:
+        """What F0 and energy of a speaker, by index, are normalised with; the pooled figures for an unknown one."""
+        if speaker == 0 or not self.speaker_norms:
+            return Norm(self.f0_mean, self.f0_scale, self.energy_mean, self.energy_scale)
+        return self.speaker_norms[speaker - 1]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return {**super().to_dict(), "speaker_norms": [list(norm) for norm in self.speaker_norms]}
 
     @staticmethod
     def from_dict(data: dict[str, Any]) -> Specification:
         """The inverse of ``to_dict``."""
         plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+        plain["speaker_norms"] = tuple(Norm(*norm) for norm in data.get("speaker_norms", ()))
         return Specification(**plain)
 
 
@@ -114,7 +153,7 @@ def read_specification(data: dict[str, Any]) -> AnySpecification:
     """The inverse of either specification's ``to_dict``."""
     if "mel_mean" in data:
         return Specification.from_dict(data)
-    return TextSpecification(tuple(data["inventory"]), data["bert"], data["passes"])
+    return TextSpecification(tuple(data["inventory"]), data["bert"], data["passes"], tuple(data["speakers"]))
 
 
 class CorpusStore:
@@ -127,14 +166,48 @@ class CorpusStore:
 
     @staticmethod
     def write(folder: Path, utterances: Sequence[Utterance], faults: Sequence[Fault]) -> None:
-        """Write what a corpus builder returned."""
+        """Write what a corpus builder returned, and the ids of each split."""
         write_lines(folder / "utterances.jsonl", (utterance.to_dict() for utterance in utterances))
         write_json(folder / "faults.json", [asdict(fault) for fault in faults])
+        write_json(folder / FILE, listed(utterances))
 
     def audio(self, utterance: Utterance) -> Path:
         """Where the recording lies."""
         assert utterance.audio is not None, "a corpus of labels has no recordings"
         return self.folder / utterance.audio
+
+    def clip(self, utterance: Utterance) -> Path:
+        """A file with the utterance alone: its recording or, of a part, a copy made below the folder when asked for."""
+        if utterance.start == 0 and utterance.seconds is None:
+            return self.audio(utterance)
+        import soundfile
+
+        path = self.folder / "clips" / f"{utterance.id}.wav"
+        if not path.exists():
+            wave, rate = load_audio(self.audio(utterance), utterance.start, utterance.seconds)
+            with atomic(path) as temporary:
+                soundfile.write(temporary, wave, rate, subtype="PCM_16", format="WAV")
+        return path
+
+
+class Clips(Mapping[str, Path]):
+    """Utterance id to ``CorpusStore.clip``, each made when it is asked for."""
+
+    def __init__(self, corpus: CorpusStore) -> None:
+        self.corpus = corpus
+        self.utterances = {utterance.id: utterance for utterance in corpus.utterances}
+
+    def __getitem__(self, name: str) -> Path:
+        return self.corpus.clip(self.utterances[name])
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.utterances
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.utterances)
+
+    def __len__(self) -> int:
+        return len(self.utterances)
 
 
 class TextStore:
@@ -163,12 +236,26 @@ class TextStore:
 
 
 class AudioStore:
-    """Mel, F0 and energy of every utterance."""
+    """Mel, F0 and energy of every utterance, in the shards that ``features.measure_corpus`` wrote.
+
+    ``rows`` numbers the utterances; ``frames`` [N] are their frames and ``starts`` [N] the seconds cut from the start
+    of their recordings.
+
+    Raises:
+        UserError: the folder has another layout.
+    """
 
     def __init__(self, folder: Path) -> None:
         index = read_json(folder / "index.json")
+        if "shards" not in index:
+            raise UserError(
+                f"{folder} holds features as an older version laid them out; delete it and run again (the same numbers "
+                "are measured anew, and nothing that was trained on them is lost)"
+            )
         self.rows: dict[str, int] = {name: row for row, name in enumerate(index["utterances"])}
-        self.mel, self.f0, self.energy = (Packed(folder, name) for name in ("mel", "f0", "energy"))
+        self.frames = np.array(index["frames"], np.int64)
+        self.starts = np.array(index["starts"], np.float64)
+        self.mel, self.f0, self.energy = (Sharded(folder, name, index["shards"], self.frames) for name in MEASURES)
 
 
 @dataclass(frozen=True)
@@ -210,9 +297,17 @@ class TextFeatures:
         """Utterance by id."""
         return {utterance.id: utterance for utterance in self.corpus.utterances}
 
+    def speaker(self, name: str) -> str:
+        """Who speaks an utterance."""
+        return self.utterances[name].speaker
+
+    def speakers(self) -> tuple[str, ...]:
+        """Speakers of the training split, sorted."""
+        return tuple(sorted({self.speaker(name) for name in self.ids("train")}))
+
     def specification(self) -> AnySpecification:
         """What models must know of the corpus."""
-        return TextSpecification(self.text.inventory, self.text.bert_size, self.text.passes)
+        return TextSpecification(self.text.inventory, self.text.bert_size, self.text.passes, self.speakers())
 
 
 class FeatureStore(TextFeatures):
@@ -231,6 +326,14 @@ class FeatureStore(TextFeatures):
             if name in self.audio.rows and (self.durations is None or name in self.durations)
         ]
 
+    def start(self, name: str) -> float:
+        """Seconds cut from the start of an utterance's recording: subtract them from times in the recording."""
+        return float(self.audio.starts[self.audio.rows[name]])
+
+    def frames(self, name: str) -> int:
+        """T, the frames of an utterance."""
+        return int(self.audio.frames[self.audio.rows[name]])
+
     def recording(self, name: str, with_bert: bool = False) -> Recording:
         """Read one utterance."""
         row = self.audio.rows[name]
@@ -245,27 +348,48 @@ class FeatureStore(TextFeatures):
         )
 
     def specification(self) -> Specification:
-        """Measure the training split."""
-        recordings = [self.recording(name) for name in self.ids("train")]
-        frames = sum(len(r.mel) for r in recordings)
-        mean = sum(r.mel.sum(0, dtype=np.float64) for r in recordings) / frames
-        variance = sum(((r.mel - mean) ** 2).sum(0) for r in recordings) / frames
-        log_f0 = np.concatenate([np.log(r.f0[r.f0 > 0], dtype=np.float64) for r in recordings] or [np.zeros(0)])
-        energy = np.concatenate([r.energy for r in recordings]).astype(np.float64)
+        """Measure the training split, one utterance in memory at a time."""
+        ids = self.ids("train")
+        rows = [self.audio.rows[name] for name in ids]
+        frames = sum(int(self.audio.frames[row]) for row in rows)
+        mean = sum(self.audio.mel[row].sum(0, dtype=np.float64) for row in rows) / frames
+        variance = sum(((self.audio.mel[row] - mean) ** 2).sum(0) for row in rows) / frames
+        pooled = self._norm(ids)
+        speakers = self.speakers()
         return Specification(
             inventory=self.text.inventory,
             mel_mean=tuple(np.asarray(mean).tolist()),
             mel_scale=tuple(np.sqrt(np.maximum(variance, 1e-8)).tolist()),
-            f0_mean=float(log_f0.mean()) if len(log_f0) else 0.0,
-            f0_scale=float(max(log_f0.std(), 1e-3)) if len(log_f0) else 1.0,
-            energy_mean=float(energy.mean()),
-            energy_scale=float(max(energy.std(), 1e-3)),
+            f0_mean=pooled.f0_mean,
+            f0_scale=pooled.f0_scale,
+            energy_mean=pooled.energy_mean,
+            energy_scale=pooled.energy_scale,
             bert=self.text.bert_size,
             passes=self.text.passes,
+            speakers=speakers,
+            speaker_norms=tuple(self._speaker_norm(ids, speaker, pooled) for speaker in speakers),
         )
+
+    def _norm(self, ids: Sequence[str]) -> Norm:
+        """Measure F0 over voiced frames and energy over all."""
+        rows = [self.audio.rows[name] for name in ids]
+        f0_mean, f0_scale = moments(lambda: (_log_voiced(self.audio.f0[row]) for row in rows))
+        energy_mean, energy_scale = moments(lambda: (self.audio.energy[row].astype(np.float64) for row in rows))
+        return Norm(f0_mean, max(f0_scale, 1e-3), energy_mean, max(energy_scale, 1e-3))
+
+    def _speaker_norm(self, ids: Sequence[str], speaker: str, pooled: Norm) -> Norm:
+        own = [name for name in ids if self.speaker(name) == speaker]
+        if len(own) < LEAST_UTTERANCES or len(own) == len(ids):
+            return pooled
+        voiced = any((self.audio.f0[self.audio.rows[name]] > 0).any() for name in own)
+        return self._norm(own) if voiced else pooled
 
 
 def inventory_of(sentences: Iterable[Sentence], closed: Sequence[str] | None) -> tuple[str, ...]:
-    """Padding, the unknown phone, the pause, then the phones: the pronouncer's own list, and those seen."""
-    seen = {*(closed or ()), *(phone for s in sentences for phone in s.phones)}
+    """Padding, the unknown phone, the pause, then the phones: the pronouncer's own list or those seen."""
+    seen = set(closed) if closed is not None else {phone for s in sentences for phone in s.phones}
     return (PADDING, UNKNOWN, PAUSE, *sorted(seen - {PADDING, UNKNOWN, PAUSE}))
+
+
+def _log_voiced(f0: NDArray[np.float32]) -> NDArray[np.float64]:
+    return np.log(f0[f0 > 0], dtype=np.float64)

@@ -15,15 +15,30 @@ from data_modules.text.sentence import PAUSE, Sentence
 LEAST_VOICED = 3
 
 
-def exact_durations(sentence: Sentence, phones: Sequence[PhoneTime], frames: int, hop_seconds: float) -> list[int]:
+def exact_durations(
+    labels: Sequence[str],
+    phones: Sequence[PhoneTime],
+    frames: int,
+    hop_seconds: float,
+    first_seconds: float = 0.0,
+    least: int = 0,
+) -> list[int]:
     """Frames of each phone [P] from exact times; pause slots without a pause get zero; the sum is ``frames``.
 
+    Args:
+        labels: the sentence's phones [P], pause slots among them.
+        phones: the times, in seconds.
+        frames: T.
+        hop_seconds: time between frames.
+        first_seconds: when the first frame is centred: later than 0 where the recording was trimmed.
+        least: frames that each phone has at least, pauses excepted.
+
     Raises:
-        ValueError: the timed phones are not the sentence's.
+        ValueError: the timed phones are not the sentence's, or there are fewer frames than phones need.
     """
     ends, at = [], 0
     time = 0.0
-    for label in sentence.phones:
+    for label in labels:
         if label == PAUSE:
             while at < len(phones) and phones[at].word < 0:
                 time = phones[at].end
@@ -37,7 +52,8 @@ def exact_durations(sentence: Sentence, phones: Sequence[PhoneTime], frames: int
         ends.append(time)
     if at != len(phones):
         raise ValueError(f"{len(phones) - at} timed phones are left over after the last word")
-    return durations_from_ends(ends, frames, hop_seconds).tolist()
+    needed = [0 if label == PAUSE else least for label in labels]
+    return durations_from_ends(np.array(ends) - first_seconds, frames, hop_seconds, needed if least else None).tolist()
 
 
 def token_durations(sentence: Sentence, durations: Sequence[int]) -> NDArray[np.int64]:

@@ -12,7 +12,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from data_modules.corpora import CORPORA
 from prosody_tts.command import (
     INTERRUPTED,
     MISTAKE,
@@ -31,6 +33,8 @@ PAPER_TABLES = "paper_tables"
 REPORT = "report"
 EXAMPLES = """
 Examples:
+
+  prosody-tts inspect testbed --utterance train-0000
 
   prosody-tts train camp size=smoke
 
@@ -64,15 +68,59 @@ Seed = Annotated[int, typer.Option(help="Seed of the points of a random sweep.")
 
 
 @app.command()
-def prepare(arguments: Arguments = None, workers: Workers = None) -> None:
+def prepare(
+    arguments: Arguments = None,
+    workers: Workers = None,
+    textgrids: Annotated[
+        Path | None, typer.Option(help="Write the alignment of every utterance to this folder, for Praat.")
+    ] = None,
+) -> None:
     """Build a corpus and its features.
 
     Aligns it where need be, and reports what was left out.
     """
     # No system has a say in the features, so none need be named.
     experiment = _experiment(arguments, "baseline")
+    if textgrids is not None and experiment.vectors == "labels":
+        raise UserError(f"corpus={experiment.corpus} has labels and no recordings to align; leave out --textgrids")
     _run(experiment, workers, PREPARATION)
     _print_corpus(experiment)
+    if textgrids is not None:
+        _write_textgrids(experiment, textgrids)
+
+
+@app.command()
+def inspect(
+    corpus: Annotated[
+        list[str] | None, typer.Argument(metavar="[CORPUS] [key=value]...", help="Name of a corpus, and settings.")
+    ] = None,
+    utterance: Annotated[list[str] | None, typer.Option(help="Draw this utterance; may be given again.")] = None,
+    text: Annotated[
+        list[str] | None, typer.Option(help="Analyse this text, without audio; may be given again.")
+    ] = None,
+    workers: Workers = None,
+) -> None:
+    """Look at a corpus, an utterance or a text.
+
+    Prepares the corpus first if need be; a text needs none.
+    """
+    experiment = _corpus_experiment(corpus)
+    if text and utterance:
+        raise UserError("give --utterance or --text, not both")
+    from prosody_tts.inspect import build
+
+    if text:
+        for shown in build.inspect_texts(experiment, text):
+            _out().print(shown)
+        return
+    _run(experiment, workers, PREPARATION)
+    if utterance:
+        for drawn in build.inspect_utterances(experiment, utterance):
+            print(f"picture: {drawn.picture}\npage: {drawn.page}")
+        return
+    tables, page = build.inspect_corpus(experiment)
+    _out().print(tables)
+    print(f"page: {page}")
 
 
 @app.command()
@@ -204,6 +252,16 @@ def _experiment(arguments: Sequence[str] | None, default: str | None = None) -> 
     return load(one_file(files, default), overrides)
 
 
+def _corpus_experiment(arguments: Sequence[str] | None) -> Experiment:
+    """The settings of a corpus named by itself or by ``corpus=NAME``; no system has a say in it."""
+    names, overrides = split_arguments(arguments or ())
+    if len(names) > 1:
+        raise UserError(f"give one corpus, not {len(names)} ({', '.join(names)}); an utterance is given by --utterance")
+    if names and names[0] not in CORPORA:
+        raise UserError(f"there is no corpus '{names[0]}'; {nearest(names[0], CORPORA)}")
+    return load("baseline", [*(f"corpus={name}" for name in names), *overrides])
+
+
 def _run(experiment: Experiment, workers: int | None, kinds: frozenset[str] | None = None) -> None:
     """Run a system's stages, or those of some kinds."""
     from prosody_tts.pipeline import plan
@@ -277,27 +335,58 @@ def _print_report(
 def _print_corpus(experiment: Experiment) -> None:
     """Print what preparing made of the corpus, and the utterances left out."""
     from prosody_tts.files import read_json
+    from prosody_tts.inspect.build import left_out
     from prosody_tts.pipeline import RESULT, folder, plan
 
-    faults: list[tuple[str, str, str]] = []
+    faults = left_out(experiment)
+    warnings: list[str] = []
     made = Table("stage", "result", title=f"corpus {experiment.corpus}")
     for stage in plan(experiment):
         if stage.kind not in PREPARATION:
             continue
         metrics = read_json(folder(stage) / RESULT)["metrics"]
+        if (warning := metrics.pop("warning", None)) is not None:
+            warnings.append(warning)
         made.add_row(stage.label, ", ".join(f"{name} {_number(value)}" for name, value in metrics.items()))
-        if (path := folder(stage) / "faults.json").exists():
-            faults += [(stage.label, fault["item"], fault["reason"]) for fault in read_json(path)]
     _out().print(made)
+    _print_alignment(experiment)
+    for warning in warnings:
+        print(f"warning: {warning}")
     if faults:
-        left_out = Table("found by", "left out", "reason", title=f"{len(faults)} left out")
-        for row in faults[:LISTED]:
-            left_out.add_row(*row)
-        _out().print(left_out)
+        shown = Table("found by", "left out", "reason", title=f"{len(faults)} left out")
+        for item in faults[:LISTED]:
+            shown.add_row(item.stage, Text(item.fault.item), Text(item.fault.reason))
+        _out().print(shown)
         if len(faults) > LISTED:
             print(f"and {len(faults) - LISTED} more, in the faults.json of {folder(plan(experiment)[0])}")
     else:
         print("nothing was left out")
+
+
+def _print_alignment(experiment: Experiment) -> None:
+    """Print a line about how the alignment looks, where there is one."""
+    from data_modules.alignment.report import summary
+    from prosody_tts.files import read_json
+    from prosody_tts.pipeline import RESULT, folder, plan
+
+    for done in (folder(stage) for stage in plan(experiment) if stage.kind == "alignment"):
+        if (path := done / "suspicious.json").exists():  # an alignment made before there was a report has none
+            print(summary(read_json(done / RESULT)["metrics"], read_json(path)))
+
+
+def _write_textgrids(experiment: Experiment, out: Path) -> None:
+    """Write every utterance's alignment as a TextGrid."""
+    from data_modules.alignment.export import write_textgrids
+    from data_modules.store import FeatureStore
+    from prosody_tts.pipeline import folder, plan
+
+    at = {stage.kind: folder(stage) for stage in plan(experiment) if stage.kind in PREPARATION}
+    store = FeatureStore(at["corpus"], at["text"], at["audio"], at["alignment"] / "durations.json")
+    try:
+        count = write_textgrids(store, out, experiment.audio.hop / experiment.audio.sample_rate)
+    except OSError as error:
+        raise UserError(f"cannot write TextGrids to {out}: {error.strerror or error}; give another folder") from None
+    print(f"{count} TextGrids: {out}")
 
 
 def _print_metrics(experiment: Experiment) -> None:

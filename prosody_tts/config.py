@@ -16,10 +16,35 @@ from omegaconf.errors import OmegaConfBaseException
 
 from prosody_tts.errors import UserError, nearest
 
-CorpusName = Literal["testbed", "allison", "folder", "ljspeech_timing", "helsinki"]
+CorpusName = Literal[
+    "testbed",
+    "allison",
+    "folder",
+    "ljspeech",
+    "libritts",
+    "libritts_r",
+    "vctk",
+    "cutset",
+    "ljspeech_timing",
+    "helsinki",
+]
+Part = Literal[
+    "train-clean-100", "train-clean-360", "train-other-500", "dev-clean", "dev-other", "test-clean", "test-other"
+]
 Size = Literal["smoke", "demo", "paper"]
 Units = Literal["utterance", "word", "phone"]
 Context = Literal["phones", "bert", "tags", "graph"]
+AudioPreset = Literal["papers", "hifigan", "speecht5", "vocos", "bigvgan"]
+
+#: What ``corpus_path`` must be, of the corpora that need it.
+CORPUS_PATHS = {
+    "folder": "a folder with wavs/ and metadata.csv",
+    "ljspeech": "LJSpeech-1.1 or the folder it lies in",
+    "libritts": "LibriTTS or the folder it lies in",
+    "libritts_r": "LibriTTS_R or the folder it lies in",
+    "vctk": "VCTK-Corpus-0.92 or the folder it lies in",
+    "cutset": "a lhotse manifest (.jsonl or .jsonl.gz), or a folder of them",
+}
 
 #: Corpora of labels without recordings, and the dimensions of their explicit vectors, in order.
 LABELS: dict[str, tuple[str, ...]] = {"ljspeech_timing": ("timing", "pause"), "helsinki": ("prominence", "boundary")}
@@ -38,6 +63,8 @@ class RunConfig:
     """Processes that train or evaluate stages at the same time."""
     threads: int = 1
     """Threads of each worker."""
+    feature_workers: int | None = None
+    """Processes that measure a corpus's recordings; none takes as many as ``run.workers``."""
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     """Lightning's accelerator."""
     devices: int = 1
@@ -66,6 +93,8 @@ class DataConfig:
     """Testbed: test sentences."""
     renditions: int = 4
     """Testbed: renditions of every development and test sentence."""
+    speakers: int = 1
+    """Testbed: voices that share the sentences evenly; all renditions of a sentence have one voice."""
     dev_share: float = 0.08
     """Real corpora: share of sentences held out for development."""
     test_share: float = 0.12
@@ -78,6 +107,13 @@ class DataConfig:
     """Real corpora: at most this many utterances."""
     allowed_bad: float = 0.05
     """Share of utterances that may be faulty before the corpus is refused."""
+    splits: str | None = None
+    """Real corpora: a folder with ``dev.txt``, ``test.txt`` and, unless it is the rest, ``train.txt``, an id a line, or
+    a ``splits.json``; none lets the corpus or a hash decide."""
+    parts: list[Part] = field(default_factory=list)
+    """LibriTTS: the parts to use; none uses all there are (and downloads train-clean-100, dev-clean and test-clean)."""
+    download: bool = False
+    """ljspeech, libritts, libritts_r, vctk: fetch what ``corpus_path`` does not hold, many gigabytes."""
 
 
 @dataclass
@@ -104,12 +140,34 @@ class AudioConfig:
     """Hz, lowest F0 searched."""
     f0_high: float = 500.0
     """Hz, highest F0 searched."""
+    f0_tracker: Literal["praat", "pyin"] = "praat"
+    """Praat's autocorrelation (Boersma 1993), or librosa's pYIN (Mauch and Dixon 2014), some twenty times slower."""
+    preset: AudioPreset = "papers"
+    """Numbers of this group from ``experiments/audio``: the papers', or those a public vocoder was trained on."""
+    mel_scale: Literal["slaney", "htk"] = "slaney"
+    """Formula from Hz to mel."""
+    mel_norm: Literal["slaney", "none"] = "slaney"
+    """``slaney``: filters of unit area; ``none``: filters of unit height."""
+    padding: Literal["zeros", "reflect", "half_hop"] = "zeros"
+    """What surrounds a clip. With ``zeros`` and ``reflect`` there are 1 + n // hop frames, frame t centred on sample
+    t * hop; ``half_hop`` reflects less, as HiFi-GAN does: n // hop frames, centred half a hop later."""
+    power_floor: float = 0.0
+    """Added to squared magnitudes before the mel filters (HiFi-GAN: 1e-9)."""
+    level_db: float | None = None
+    """Loudness every recording is brought to: RMS of its active frames, dB of full scale; none leaves it as it is."""
+    trim_db: float | None = None
+    """Cut silence at both ends of a recording: what lies this many dB below its loudest frame; none cuts nothing."""
+    trim_margin: float = 0.05
+    """Seconds of silence that trimming leaves at both ends."""
 
 
 @dataclass
 class TextConfig:
     """Analysis of text."""
 
+    normaliser: Literal["none", "light", "nemo"] = "light"
+    """How numbers, dates and abbreviations of raw text become words: small rules on num2words, NVIDIA's grammars (an
+    extra, slow), or not at all. Texts that a corpus has normalised itself are left alone."""
     pronouncer: Literal["auto", "cmudict", "espeak"] = "auto"
     """Where phones come from; ``auto`` is espeak for the testbed and CMUdict with a G2P for speech."""
     parser: str = "en_core_web_sm"
@@ -159,9 +217,14 @@ class AcousticConfig:
 
     reference: Literal["none", "variational", "deterministic"] = "none"
     """Where prosody vectors come from: nowhere (baseline), Kathaka's or CAMP's reference encoder."""
+    reference_phones: bool = True
+    """Whether the reference encoder is given the phones' states, as CAMP's is; Kathaka's hears the mel alone."""
+    reference_f0: bool = False
+    """Whether the reference encoder is given the F0 track besides the mel, for corpora too small to learn F0 from the
+    mel (ours)."""
     latent: int = 8
     """Dimensions of a prosody vector (both papers leave it open; arXiv 2301.11446 has 64 and 8)."""
-    pool: Literal["last", "middle", "mean", "thirds"] = "last"
+    pool: Literal["last", "middle", "mean", "thirds", "fifths"] = "last"
     """How frames become one vector a unit; CAMP takes the last frame."""
     kl: float = 1e-4
     """Weight of the Kullback-Leibler term after annealing, per frame-normalised loss (ours)."""
@@ -183,6 +246,8 @@ class AcousticConfig:
     """Weight of the duration loss (ours)."""
     readout_weight: float = 0.1
     """Weight of the head that reads word F0 and energy from the decoder's states (ours)."""
+    contour_weight: float = 0.1
+    """Weight of the head that reads word F0 and energy from the prosody vectors alone (ours)."""
     optim: OptimConfig = field(
         default_factory=lambda: OptimConfig(learning_rate=4e-3, final_rate=0.05, batch=8, epochs=18)
     )
@@ -225,6 +290,8 @@ class SynthesisConfig:
     """Griffin-Lim iterations."""
     temperature: float = 0.0
     """Scale of the sampler's spread; 0 takes its mean."""
+    speaker: str | None = None
+    """Whose voice speaks text; none is the only speaker's. An evaluation speaks every sentence in its own speaker's."""
 
 
 @dataclass
@@ -250,9 +317,13 @@ class Experiment:
     corpus: CorpusName = "testbed"
     """Which corpus."""
     corpus_path: str | None = None
-    """Where the corpus is: required by ``folder``, ``ljspeech_timing`` and ``helsinki``, optional for ``allison``."""
+    """Folder of the corpus, for ``cutset`` a manifest and for ``helsinki`` a .txt file, or a folder of them: optional
+    for ``allison``, unused by ``testbed``, required by the others."""
     aligned_by: str | None = None
     """Folder of a trained aligner to use instead of training one on this corpus."""
+    textgrids: str | None = None
+    """Folder, .tar, .tar.xz or .zip of Praat TextGrids (tiers ``words`` and ``phones``, as the Montreal Forced Aligner
+    writes them), one ``ID.TextGrid`` for each recording: its times and phones are used instead of an aligner's."""
     size: Size = "demo"
     """Preset of widths and schedules, from ``experiments/sizes``."""
     seed: int = 0
@@ -284,6 +355,11 @@ class Experiment:
         """Dimensions of the vectors that stage two predicts: the corpus's labels, or stage one's."""
         return len(LABELS[self.corpus]) if self.vectors == "labels" else self.acoustic.latent
 
+    @property
+    def exact_times(self) -> bool:
+        """Whether every utterance comes with the times of its phones, so that none need be learned."""
+        return self.corpus == "testbed" or self.textgrids is not None
+
 
 def to_plain(value: Any) -> dict[str, Any]:
     """Turn a settings dataclass into plain dicts, lists and scalars, fit for JSON, checkpoints and W&B."""
@@ -291,7 +367,7 @@ def to_plain(value: Any) -> dict[str, Any]:
 
 
 def load(file: Path | str | None = None, overrides: Sequence[str] = ()) -> Experiment:
-    """Build an experiment from ``base <- corpus <- size <- file <- key=value``.
+    """Build an experiment from ``base <- audio preset <- corpus <- size <- file <- key=value``.
 
     ``file`` is an experiment file, or the bare name of one in ``experiments/``.
 
@@ -306,7 +382,8 @@ def load(file: Path | str | None = None, overrides: Sequence[str] = ()) -> Exper
     for source, layer in layers:
         _check(layer, Experiment, source)
     merged = _merge([layer for _, layer in layers])
-    presets = [EXPERIMENTS / "base.yaml", EXPERIMENTS / "corpora" / f"{merged.corpus}.yaml"]
+    presets = [EXPERIMENTS / "base.yaml", EXPERIMENTS / "audio" / f"{merged.audio.preset}.yaml"]
+    presets.append(EXPERIMENTS / "corpora" / f"{merged.corpus}.yaml")
     presets.append(EXPERIMENTS / "sizes" / f"{merged.size}.yaml")
     settings = [(str(path), _read(path)) for path in presets if path.exists()]
     for source, layer in settings:
@@ -407,9 +484,15 @@ def _merge(layers: Sequence[DictConfig]) -> Experiment:
 
 
 def _validate(experiment: Experiment) -> None:
-    if experiment.corpus == "folder" and experiment.corpus_path is None:
-        raise UserError("corpus=folder needs corpus_path=DIR, a folder with wavs/ and metadata.csv")
+    if experiment.corpus_path is None and experiment.corpus in CORPUS_PATHS:
+        raise UserError(f"corpus={experiment.corpus} needs corpus_path=PATH, {CORPUS_PATHS[experiment.corpus]}")
     _validate_labels(experiment)
+    if experiment.data.splits is not None and experiment.corpus == "testbed":
+        raise UserError("data.splits is for recorded corpora; the testbed makes its own splits, so leave it out")
+    if experiment.textgrids is not None and experiment.corpus == "testbed":
+        raise UserError("corpus=testbed knows its own phone times; leave textgrids out, or name another corpus")
+    if experiment.textgrids is not None and experiment.aligned_by is not None:
+        raise UserError("textgrids and aligned_by both say where the phones are; give one of them")
     without = experiment.vectors in {"none", "labels"}
     if without != (experiment.acoustic.reference == "none"):
         raise UserError(
@@ -420,7 +503,9 @@ def _validate(experiment: Experiment) -> None:
         raise UserError("sampler.contexts must name each context once, as in sampler.contexts=[bert,tags]")
     if experiment.text.tree == "gold" and experiment.corpus != "testbed":
         raise UserError(f"text.tree=gold needs a corpus with gold trees; corpus={experiment.corpus} has none")
+    _validate_audio(experiment.audio)
     positive = {
+        "run.feature_workers": 1 if experiment.run.feature_workers is None else experiment.run.feature_workers,
         "run.workers": experiment.run.workers,
         "run.threads": experiment.run.threads,
         "acoustic.latent": experiment.acoustic.latent,
@@ -435,6 +520,7 @@ def _validate(experiment: Experiment) -> None:
         "data.test_sentences": experiment.data.test_sentences,
         "data.dev_sentences": experiment.data.dev_sentences,
         "data.renditions": experiment.data.renditions,
+        "data.speakers": experiment.data.speakers,
         "evaluation.resamples": experiment.evaluation.resamples,
         "synthesis.iterations": experiment.synthesis.iterations,
     }
@@ -466,8 +552,35 @@ def _validate_labels(experiment: Experiment) -> None:
         )
     if experiment.units != "word":
         raise UserError(f"units={experiment.units} does not fit vectors=labels, which are of words; give units=word")
+    if experiment.textgrids is not None or experiment.aligned_by is not None:
+        raise UserError(
+            f"corpus={experiment.corpus} comes with its labels and aligns nothing; leave out textgrids and aligned_by"
+        )
     if experiment.acoustic.reference != "none":
         raise UserError(
             f"acoustic.reference={experiment.acoustic.reference} does not fit vectors=labels, which have no stage one; "
             "give acoustic.reference=none"
+        )
+
+
+def _validate_audio(audio: AudioConfig) -> None:
+    for name in ("sample_rate", "hop", "window", "fft", "mels", "floor", "f0_low"):
+        if getattr(audio, name) <= 0:
+            raise UserError(f"audio.{name}={getattr(audio, name)} must be above 0")
+    if audio.window > audio.fft or audio.hop > audio.window:
+        raise UserError(
+            f"audio.hop={audio.hop}, audio.window={audio.window} and audio.fft={audio.fft} must not fall in this order"
+        )
+    if not audio.f0_low < audio.f0_high <= audio.sample_rate / 2:
+        raise UserError(
+            f"audio.f0_low={audio.f0_low:g} and audio.f0_high={audio.f0_high:g} must rise and stay within half of "
+            f"audio.sample_rate={audio.sample_rate}"
+        )
+    if audio.level_db is not None and audio.level_db >= 0:
+        raise UserError(f"audio.level_db={audio.level_db:g} is in dB of full scale; give a number below 0, as in -23")
+    if audio.trim_db is not None and audio.trim_db <= 0:
+        raise UserError(f"audio.trim_db={audio.trim_db:g} must be above 0: dB below the loudest frame, as in 40")
+    if audio.trim_margin < 0 or audio.power_floor < 0:
+        raise UserError(
+            f"audio.trim_margin={audio.trim_margin:g} and audio.power_floor={audio.power_floor:g} must not be negative"
         )

@@ -19,3 +19,9 @@ def nearest(name: str, choices: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"did you mean '{close[0]}'? " if close else ""
     return f"{hint}one of: {', '.join(known)}"
+
+
+def close(name: str, choices: Iterable[str], count: int = 5) -> str:
+    """The ``count`` names most like a wrong one, for lists too long for ``nearest``."""
+    known = sorted(choices)
+    return ", ".join(difflib.get_close_matches(name, known, n=count, cutoff=0.0))

@@ -33,10 +33,20 @@ VERSIONS = {
     "aligner": 2,
     "alignment": 2,
     "labels": 1,
-    "acoustic": 3,
+    "acoustic": 4,
     "sampler": 4,
     "evaluate": 1,
     "report": 1,
+}
+#: Audio settings at the values that leave a recording and its analysis as they are without them.
+PLAIN_AUDIO = {
+    "f0_tracker": "praat",
+    "mel_scale": "slaney",
+    "mel_norm": "slaney",
+    "padding": "zeros",
+    "power_floor": 0.0,
+    "level_db": None,
+    "trim_db": None,
 }
 RESULT = "result.json"
 SETTINGS = "settings.json"
@@ -116,15 +126,19 @@ def plan(experiment: Experiment) -> list[Stage]:
         return _plan_labels(experiment)
     settings = to_plain(experiment)
     stages = _Plan(experiment)
-    text = {**settings["text"], "pronouncer": experiment.pronouncer}
+    text = _text_settings(experiment)
     # What shapes the phones, and so stage one; another BERT or parse graph retrains only stage two.
     phones = {"pronouncer": text["pronouncer"], "parser": text["parser"]}
     corpus = CORPORA[experiment.corpus]().identity(experiment)
+    if experiment.textgrids is not None:
+        from data_modules.alignment.attach import textgrids_identity
+
+        corpus = {**corpus, "textgrids": textgrids_identity(experiment)}
     stages.add("corpus", f"corpus {experiment.corpus}", [], {"name": experiment.corpus, **corpus})
     stages.add("text", "text analysis", ["corpus"], text)
-    stages.add("audio", "mel, F0, energy", ["corpus"], settings["audio"])
+    stages.add("audio", "mel, F0, energy", ["corpus"], _audio_settings(experiment))
     data = ["corpus", "text", "audio"]
-    trains, given = experiment.corpus != "testbed" and experiment.aligned_by is None, _given_aligner(experiment)
+    trains, given = not experiment.exact_times and experiment.aligned_by is None, _given_aligner(experiment)
     if trains:
         own = {"aligner": settings["aligner"], "phones": phones, "seed": experiment.seed}
         stages.add("aligner", "aligner", data, own, depends=["audio"])
@@ -142,12 +156,14 @@ def plan(experiment: Experiment) -> list[Stage]:
         stages.add("sampler", f"sampler {experiment.sampler.prior} ({contexts}) of {experiment.system}", reads, own)
         reads.append("sampler")
     measured = {"split": experiment.evaluation.split, "limit": experiment.evaluation.limit}
-    own = {"evaluation": measured, "synthesis": settings["synthesis"]}
+    # Every held-out sentence is spoken in its own speaker's voice.
+    synthesis = {name: value for name, value in settings["synthesis"].items() if name != "speaker"}
+    own = {"evaluation": measured, "synthesis": synthesis}
     copy = stages.make(
         "evaluate",
         "evaluate copy synthesis",
         data,
-        {"evaluation": measured, "synthesis": {**settings["synthesis"], "temperature": 0.0}},
+        {"evaluation": measured, "synthesis": {**synthesis, "temperature": 0.0}},
         depends=["alignment"],
     )
     copy = replace(copy, experiment=replace(experiment, system=COPY, vectors="none"))
@@ -164,7 +180,7 @@ def _plan_labels(experiment: Experiment) -> list[Stage]:
     stages = _Plan(experiment)
     corpus = CORPORA[experiment.corpus]().identity(experiment)
     stages.add("corpus", f"corpus {experiment.corpus}", [], {"name": experiment.corpus, **corpus})
-    stages.add("text", "text analysis", ["corpus"], {**settings["text"], "pronouncer": experiment.pronouncer})
+    stages.add("text", "text analysis", ["corpus"], _text_settings(experiment))
     data = ["corpus", "text"]
     stages.add("labels", "labels of words and pauses", data, {"dimensions": list(LABELS[experiment.corpus])})
     reads = [*data, "labels"]
@@ -192,6 +208,22 @@ def _given_aligner(experiment: Experiment) -> str | None:
     if not checkpoint.exists():
         raise UserError(f"aligned_by={experiment.aligned_by} holds no last.ckpt; give the folder of a trained aligner")
     return file_digest(checkpoint)
+
+
+def _text_settings(experiment: Experiment) -> dict[str, Any]:
+    """The settings of the analysis; normalising shapes a corpus of raw texts, and is part of that corpus's identity."""
+    settings = {**to_plain(experiment.text), "pronouncer": experiment.pronouncer}
+    del settings["normaliser"]
+    return settings
+
+
+def _audio_settings(experiment: Experiment) -> dict[str, Any]:
+    """The settings that shape the features; one at a default that does nothing says nothing."""
+    settings = to_plain(experiment.audio)
+    del settings["preset"]  # its numbers are there
+    if experiment.audio.trim_db is None:
+        del settings["trim_margin"]
+    return {name: value for name, value in settings.items() if name not in PLAIN_AUDIO or value != PLAIN_AUDIO[name]}
 
 
 def _acoustic_settings(experiment: Experiment) -> dict[str, Any]:
@@ -320,7 +352,7 @@ def report(experiments: Mapping[str, Experiment], out: Path, command: str = "") 
     labels = first.vectors == "labels"
     if not labels:
         evaluations = {COPY: evaluations.pop(COPY), **evaluations}
-    from data_modules.store import CorpusStore
+    from data_modules.store import Clips, CorpusStore
     from prosody_tts.report import build, labels_table
     from prosody_tts.report.provenance import Provenance
 
@@ -352,7 +384,6 @@ def report(experiments: Mapping[str, Experiment], out: Path, command: str = "") 
     if labels:
         shown = labels_table.build(out, evaluations, provenance, **settings)
     else:
-        recordings = {utterance.id: corpus.audio(utterance) for utterance in corpus.utterances}
-        shown = build.build(out, evaluations, recordings, provenance, **settings)
+        shown = build.build(out, evaluations, Clips(corpus), provenance, **settings)
     write_json(made_from, inputs)
     return shown

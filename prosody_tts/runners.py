@@ -12,10 +12,14 @@ import torch
 from numpy.typing import NDArray
 
 from data_modules.acoustic import AcousticData
-from data_modules.audio import analyse, read_audio
+from data_modules.alignment.attach import attach
+from data_modules.alignment.report import report
+from data_modules.audio import first_centre
 from data_modules.collate import acoustic_batch
 from data_modules.corpora import CORPORA
 from data_modules.corpora.contract import Fault, Progress, Utterance
+from data_modules.corpora.splits import leak_warning, leaking
+from data_modules.features import Task, measure_corpus
 from data_modules.labels import LabelStore, label_corpus
 from data_modules.sampler import SamplerData, VectorStore
 from data_modules.store import CorpusStore, FeatureStore, TextFeatures, inventory_of, write_lines, write_packed
@@ -38,7 +42,10 @@ Runner = Callable[[Stage, Path, Progress], dict[str, Any]]
 def run_corpus(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]:
     """Build the corpus: utterances, and the faults of those left out."""
     corpus = CORPORA[stage.experiment.corpus]().build(stage.experiment, folder, progress)
+    if stage.experiment.textgrids is not None:
+        corpus = attach(corpus, stage.experiment, progress)
     CorpusStore.write(folder, corpus.utterances, corpus.faults)
+    leaks = leaking(corpus.utterances)
     counts = {split: sum(u.split == split for u in corpus.utterances) for split in ("train", "dev", "test")}
     for split, count in counts.items():
         if count == 0:
@@ -46,7 +53,8 @@ def run_corpus(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]
                 f"corpus={corpus.name} has no utterance for the {split} split out of {len(corpus.utterances)}; "
                 "give more recordings or larger data.dev_share and data.test_share"
             )
-    return {**counts, "faults": len(corpus.faults)}
+    told = {"warning": leak_warning(leaks)} if leaks else {}
+    return {**counts, "faults": len(corpus.faults), "splits": corpus.splits, "leaks": len(leaks), **told}
 
 
 def run_text(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]:
@@ -123,19 +131,14 @@ def _allow(faults: list[Fault], total: int, experiment: Experiment, folder: Path
 
 def run_audio(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]:
     """Measure mel, F0 and energy of every recording."""
-    settings = stage.experiment.audio
+    experiment = stage.experiment
     corpus = CorpusStore(stage.input("corpus"))
-    analyses = []
-    for done, utterance in enumerate(corpus.utterances, start=1):
-        analyses.append(analyse(read_audio(corpus.audio(utterance), settings.sample_rate), settings))
-        progress(done, len(corpus.utterances), "mel, F0, energy")
-    write_packed(folder, "mel", [a.mel for a in analyses])
-    write_packed(folder, "f0", [a.f0 for a in analyses])
-    write_packed(folder, "energy", [a.energy for a in analyses])
-    write_json(folder / "index.json", {"utterances": [u.id for u in corpus.utterances]})
-    hours = sum(len(a.mel) for a in analyses) * settings.hop / settings.sample_rate / 3600
-    voiced = float(np.mean(np.concatenate([a.f0 for a in analyses]) > 0))
-    return {"hours": round(hours, 4), "voiced_share": round(voiced, 4)}
+    tasks = [Task(u.id, corpus.audio(u), u.start, u.seconds) for u in corpus.utterances]
+    workers = experiment.run.feature_workers or experiment.run.workers
+    measured = measure_corpus(tasks, experiment.audio, folder, workers, progress)
+    _allow(list(measured.faults), len(tasks), experiment, folder)
+    hours, voiced = round(measured.seconds / 3600, 4), round(measured.voiced, 4)
+    return {"hours": hours, "voiced_share": voiced, "faults": len(measured.faults)}
 
 
 def store_of(stage: Stage) -> FeatureStore:
@@ -179,34 +182,56 @@ def run_aligner(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any
 
 
 def run_alignment(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]:
-    """Write the frames of every phone: from exact times, or from an aligner."""
+    """Write the frames of every phone, from exact times or from an aligner, and what looks wrong in them."""
     store = store_of(stage)
     total = len(store.ids("train", "dev", "test"))
-    faults: list[Fault] = []
-    if stage.experiment.corpus == "testbed":
-        durations = _exact(stage, store)
+    likelihoods: dict[str, float] = {}
+    if stage.experiment.exact_times:
+        durations, faults = _exact(stage, store)
     else:
-        durations, faults = _learned(stage, store, progress)
+        durations, likelihoods, faults = _learned(stage, store, progress)
     _allow(faults, total, stage.experiment, folder)
     write_json(folder / "durations.json", durations)
     lengths = [d for row in durations.values() for d in row]
-    return {"aligned": len(durations), "share": len(durations) / max(total, 1), "mean_frames": float(np.mean(lengths))}
+    audio = stage.experiment.audio
+    seconds, suspicious = report(durations, store.text.sentence, audio.hop / audio.sample_rate, likelihoods)
+    write_json(folder / "suspicious.json", [asdict(item) for item in suspicious])
+    return {
+        "aligned": len(durations),
+        "share": len(durations) / max(total, 1),
+        "mean_frames": float(np.mean(lengths)),
+        **seconds,
+        "suspicious": len({item.id for item in suspicious}),
+    }
 
 
-def _exact(stage: Stage, store: FeatureStore) -> dict[str, list[int]]:
-    hop = stage.experiment.audio.hop / stage.experiment.audio.sample_rate
-    durations = {}
+def _exact(stage: Stage, store: FeatureStore) -> tuple[dict[str, list[int]], list[Fault]]:
+    """Frames from exact times; an utterance with fewer frames than phones has none."""
+    settings = stage.experiment.audio
+    hop, first = settings.hop / settings.sample_rate, first_centre(settings) / settings.sample_rate
+    # A grid's shortest phones may be shorter than a frame; the testbed's own times stay as they are.
+    least = 0 if stage.experiment.textgrids is None else 1
+    durations: dict[str, list[int]] = {}
+    faults: list[Fault] = []
     for utterance in store.corpus.utterances:
-        if utterance.id not in store.text.rows:
+        name = utterance.id
+        if name not in store.text.rows or name not in store.audio.rows:
             continue
         assert utterance.phones is not None
-        frames = len(store.audio.mel[store.audio.rows[utterance.id]])
-        durations[utterance.id] = exact_durations(store.text.sentence(utterance.id), utterance.phones, frames, hop)
-    return durations
+        labels = store.text.sentence(name).phones
+        try:
+            durations[name] = exact_durations(
+                labels, utterance.phones, store.frames(name), hop, store.start(name) + first, least
+            )
+        except ValueError as error:
+            faults.append(Fault(name, f"cannot be aligned: {error}"))
+    return durations, faults
 
 
-def _learned(stage: Stage, store: FeatureStore, progress: Progress) -> tuple[dict[str, list[int]], list[Fault]]:
-    """Align every utterance; one with fewer frames than phones cannot be."""
+def _learned(
+    stage: Stage, store: FeatureStore, progress: Progress
+) -> tuple[dict[str, list[int]], dict[str, float], list[Fault]]:
+    """Align every utterance, with nats per frame; one with fewer frames than phones cannot be."""
     from prosody_tts.stages.aligner import load_aligner
 
     experiment = stage.experiment
@@ -214,21 +239,23 @@ def _learned(stage: Stage, store: FeatureStore, progress: Progress) -> tuple[dic
     module = load_aligner(given)
     data = AcousticData(store, module.specification, experiment.aligner.optim.batch, experiment.seed)
     durations: dict[str, list[int]] = {}
+    likelihoods: dict[str, float] = {}
     faults: list[Fault] = []
     names = store.ids("train", "dev", "test")
-    for done, item in enumerate(data.items(names), start=1):
+    for done, item in enumerate(map(data.item, names), start=1):
         try:
-            found = module.align(acoustic_batch([item]))
+            found, (likelihoods[item.text.id],) = module.align_scored(acoustic_batch([item]))
             durations[item.text.id] = found[0, : len(item.text.phones)].tolist()
         except ValueError as error:
             faults.append(Fault(item.text.id, f"cannot be aligned: {error}"))
         progress(done, len(names), "aligning")
-    return durations, faults
+    return durations, likelihoods, faults
 
 
 def sizes_of(store: TextFeatures, experiment: Experiment) -> Sizes:
     """What the features say of the models' shapes."""
-    return Sizes(len(store.text.inventory), experiment.audio.mels, store.text.bert_size, store.text.passes)
+    text = store.text
+    return Sizes(len(text.inventory), experiment.audio.mels, text.bert_size, text.passes, len(store.speakers()))
 
 
 def run_acoustic(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]:

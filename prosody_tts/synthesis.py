@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from data_modules.store import PADDING, UNKNOWN, AnySpecification, Specification
 from data_modules.text.sentence import PAUSE
 from prosody_tts import pipeline
 from prosody_tts.config import AudioConfig, Experiment, SynthesisConfig, from_plain
-from prosody_tts.errors import UserError
+from prosody_tts.errors import UserError, nearest
 from prosody_tts.files import atomic, read_json
 from prosody_tts.nn.acoustic import AcousticModel
 from prosody_tts.nn.durations import to_frames
@@ -25,6 +26,9 @@ from prosody_tts.nn.sampler import SamplerModel
 from prosody_tts.nn.vocoders import VOCODERS, Vocoder
 from prosody_tts.stages.fit import BEST, CHECKPOINT, load_checkpoint
 from prosody_tts.systems import Sizes, build_acoustic, build_sampler
+
+#: Speakers an error message lists.
+SHOWN = 8
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,9 @@ def build_vocoder(audio: AudioConfig, settings: SynthesisConfig) -> Vocoder:
         low=audio.mel_low,
         high=audio.mel_high,
         iterations=settings.iterations,
+        htk=audio.mel_scale == "htk",
+        unit_area=audio.mel_norm == "slaney",
+        half_hop=audio.padding == "half_hop",
     )
 
 
@@ -79,7 +86,7 @@ def _load(model: torch.nn.Module, state: dict[str, Tensor], folder: Path) -> Non
 
 def _sizes(spec: AnySpecification) -> Sizes:
     mels = len(spec.mel_mean) if isinstance(spec, Specification) else 0
-    return Sizes(len(spec.inventory), mels, spec.bert, spec.passes)
+    return Sizes(len(spec.inventory), mels, spec.bert, spec.passes, len(spec.speakers))
 
 
 def load_acoustic(folder: Path) -> tuple[AcousticModel, Specification]:
@@ -99,8 +106,7 @@ def load_acoustic(folder: Path) -> tuple[AcousticModel, Specification]:
 
 
 def load_sampler(folder: Path, acoustic: str) -> tuple[SamplerModel, AnySpecification]:
-    """Rebuild stage two from its folder alone; ``acoustic`` is the identity of the stage one, or of
-    the labels, that it must fit.
+    """Rebuild stage two from its folder; ``acoustic`` is the identity of the stage one, or the labels, it must fit.
 
     Raises:
         UserError: it was trained on another stage one's vectors, or the checkpoint is missing or damaged.
@@ -177,10 +183,9 @@ class Synthesizer:
 
     @torch.inference_mode()
     def speak(self, text: TextBatch, vectors: Tensor | None) -> list[Speech]:
-        """Render sentences with the durations the system predicts for them."""
-        model, spec = self.acoustic, self.specification
-        states = model.phones(text.phones, text.phone_lengths)
-        conditioned = model.condition(text, states, vectors)
+        """Render sentences with the durations the system predicts for them, each in the voice of its speaker."""
+        model = self.acoustic
+        conditioned = model.condition(text, model.states(text), vectors)
         predicted = model.durations(conditioned, text.phone_lengths)
         durations = to_frames(predicted, text.phones == self._pause, text.phone_lengths)
         rendered = model.decode(conditioned, text, durations, int(durations.sum(1).max()))
@@ -190,16 +195,39 @@ class Synthesizer:
         speeches = []
         for row, (frames, size) in enumerate(zip(rendered.frame_lengths.tolist(), samples, strict=True)):
             readout = rendered.readout[row, : int(text.word_lengths[row])].double().numpy()
+            norm = self.specification.norm(int(text.speakers[row]))
             speeches.append(
                 Speech(
                     wave=waves[row, :size].numpy(),
                     mel=mel[row, :frames].numpy(),
                     durations=durations[row, : int(text.phone_lengths[row])].numpy(),
-                    log_f0=readout[:, 0] * spec.f0_scale + spec.f0_mean,
-                    energy=readout[:, 1] * spec.energy_scale + spec.energy_mean,
+                    log_f0=readout[:, 0] * norm.f0_scale + norm.f0_mean,
+                    energy=readout[:, 1] * norm.energy_scale + norm.energy_mean,
                 )
             )
         return speeches
+
+
+def choose_speaker(spec: AnySpecification, wanted: str | None) -> str:
+    """The speaker that ``synthesis.speaker`` names among those trained on; none is the only one.
+
+    Raises:
+        UserError: there are several and none is named, or there is none of that name.
+    """
+    names = spec.speakers
+    if wanted is None:
+        if len(names) == 1:
+            return names[0]
+        shown = ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
+        raise UserError(f"this system has {len(names)} speakers; choose one with synthesis.speaker=NAME, from {shown}")
+    if wanted in names:
+        return wanted
+    if names == ("",):
+        raise UserError(
+            f"synthesis.speaker={wanted}, but this system's only speaker has no name; leave the setting out"
+        )
+    close = names if len(names) <= SHOWN else difflib.get_close_matches(wanted, names, n=SHOWN, cutoff=0.0)
+    raise UserError(f"synthesis.speaker={wanted} is none of this system's {len(names)}; {nearest(wanted, close)}")
 
 
 def write_wave(path: Path, wave: NDArray[np.float32], sample_rate: int) -> None:
@@ -214,31 +242,41 @@ def write_wave(path: Path, wave: NDArray[np.float32], sample_rate: int) -> None:
 def synthesize_text(experiment: Experiment, texts: Sequence[str], out: Path, samples: int = 1) -> list[Path]:
     """Speak texts with a trained system; write ``out/001.wav`` and so on, or ``001-2.wav`` for further samples.
 
+    Numbers and abbreviations are said as ``text.normaliser`` has it; a text of several sentences is spoken sentence by
+    sentence, one after the other in one file.
+
     Raises:
-        UserError: the system is not trained, is an oracle (which needs a recording), or a text cannot be spoken.
+        UserError: the system is not trained, is an oracle (which needs a recording), has no speaker as
+            ``synthesis.speaker`` says, or a text cannot be spoken.
     """
     from data_modules.text.analysis import TextAnalyser
 
     pipeline.check_speaks_text(experiment)
     synthesizer = Synthesizer.load(experiment)
-    analyser = TextAnalyser(experiment)
-    sentences = analyser.analyse(list(texts))
-    states = analyser.states(sentences)
     spec = synthesizer.sampler_specification
+    speaker = choose_speaker(spec, experiment.synthesis.speaker)
+    analyser = TextAnalyser(experiment)
+    prepared = analyser.prepare(texts)
+    sentences = analyser.analyse([sentence for sentences in prepared for sentence in sentences])
+    states = analyser.states(sentences)
     known = set(spec.inventory) - {PADDING, UNKNOWN}
-    paths = []
-    for number, (sentence, bert) in enumerate(zip(sentences, states, strict=True), start=1):
+    for sentence in sentences:
         strange = sorted(set(sentence.phones) - known)
         if strange:
             raise UserError(
                 f"the text '{sentence.text[:60]}' has phones the corpus never had ({', '.join(strange)}); "
                 "reword it or train on a corpus that has them"
             )
-        text = text_batch([text_item(str(number), sentence, bert, spec)])
+    analysed = zip(sentences, states, strict=True)
+    paths = []
+    for number, parts in enumerate(prepared, start=1):
+        items = [text_item(str(number), *next(analysed), spec, speaker) for _ in parts]
         for sample in range(samples):
-            vectors = synthesizer.predict(text, experiment.synthesis.temperature, experiment.seed + sample)
-            speech = synthesizer.speak(text, vectors)[0]
+            waves = []
+            for text in (text_batch([item]) for item in items):
+                vectors = synthesizer.predict(text, experiment.synthesis.temperature, experiment.seed + sample)
+                waves.append(synthesizer.speak(text, vectors)[0].wave)
             path = out / (f"{number:03d}.wav" if sample == 0 else f"{number:03d}-{sample + 1}.wav")
-            write_wave(path, speech.wave, experiment.audio.sample_rate)
+            write_wave(path, np.concatenate(waves), experiment.audio.sample_rate)
             paths.append(path)
     return paths

@@ -15,6 +15,7 @@ from prosody_tts.nn.phones import PhoneEncoder
 from prosody_tts.nn.priors import AutoregressivePrior, GaussianPrior
 from prosody_tts.nn.reference import REFERENCES
 from prosody_tts.nn.sampler import UNIT_CONTEXTS, SamplerModel
+from prosody_tts.nn.speakers import SpeakerEmbedding
 
 
 @dataclass(frozen=True)
@@ -22,13 +23,14 @@ class Sizes:
     """What the data say of a model's shape; plain numbers, kept in every checkpoint.
 
     ``phones`` counts the inventory with padding and the unknown phone, ``bert`` the dimensions of a BERT state,
-    ``passes`` the 75th percentile of the training graphs' diameters.
+    ``passes`` the 75th percentile of the training graphs' diameters, ``speakers`` those of the training split.
     """
 
     phones: int
     mels: int
     bert: int
     passes: int
+    speakers: int = 1
 
 
 def build_acoustic(experiment: Experiment, sizes: Sizes) -> AcousticModel:
@@ -37,8 +39,8 @@ def build_acoustic(experiment: Experiment, sizes: Sizes) -> AcousticModel:
     reference = None
     if settings.reference != "none":
         reference = REFERENCES[settings.reference](
-            mels=sizes.mels,
-            states=settings.width,
+            mels=sizes.mels + 2 * settings.reference_f0,
+            states=settings.width if settings.reference_phones else 0,
             width=settings.width,
             latent=settings.latent,
             kernel=settings.kernel,
@@ -50,6 +52,7 @@ def build_acoustic(experiment: Experiment, sizes: Sizes) -> AcousticModel:
         units=experiment.units,
         phones=PhoneEncoder(sizes.phones, settings.width, settings.kernel, settings.phone_layers, settings.dropout),
         reference=reference,
+        hears_f0=settings.reference_f0,
         latent=settings.latent,
         durations=DurationModel(settings.width, settings.kernel, settings.dropout),
         decoder=DECODERS["parallel"](
@@ -61,7 +64,13 @@ def build_acoustic(experiment: Experiment, sizes: Sizes) -> AcousticModel:
             settings.dropout,
         ),
         width=settings.width,
+        speakers=build_speakers(sizes, settings.width),
     )
+
+
+def build_speakers(sizes: Sizes, width: int) -> SpeakerEmbedding | None:
+    """None for a single speaker, whose weights and random draws are those of a system that knows of no speakers."""
+    return SpeakerEmbedding(sizes.speakers, width) if sizes.speakers > 1 else None
 
 
 def build_contexts(experiment: Experiment, sizes: Sizes) -> Contexts:
@@ -90,4 +99,11 @@ def build_sampler(experiment: Experiment, sizes: Sizes) -> SamplerModel:
             to_units.width, latent, settings.recurrent, settings.dropout, settings.own, settings.huber
         ),
     }
-    return SamplerModel(experiment.units, contexts, to_units, priors[settings.prior](), latent)
+    return SamplerModel(
+        experiment.units,
+        contexts,
+        to_units,
+        priors[settings.prior](),
+        latent,
+        build_speakers(sizes, contexts.width),
+    )

@@ -39,10 +39,13 @@ def acoustic_item(name: str, words: int, generator: torch.Generator) -> Acoustic
     durations = torch.randint(1, 6, text.phones.shape, generator=generator)
     durations[(text.phones == 2) & (torch.arange(len(text.phones)) % 4 == 0)] = 0
     tokens = len(text.word_to_node)
+    frames = int(durations.sum())
+    voiced = (torch.rand(frames, generator=generator) > 0.4).float()
     return AcousticItem(
         text=text,
         durations=durations,
-        mel=torch.randn(int(durations.sum()), MELS, generator=generator),
+        mel=torch.randn(frames, MELS, generator=generator),
+        f0=torch.stack([torch.randn(frames, generator=generator) * voiced, voiced], dim=1),
         word_f0=torch.randn(tokens, generator=generator),
         word_voiced=torch.rand(tokens, generator=generator) > 0.3,
         word_energy=torch.randn(tokens, generator=generator),

@@ -278,10 +278,11 @@ def batch_of(items, inventory):
         edges=none,
         edge_lengths=none,
         word_to_node=none,
+        speakers=torch.zeros(size, dtype=torch.long),
     )
     mel = pad([torch.from_numpy(mel) for mel, *_ in items])
     lengths = torch.tensor([len(mel) for mel, *_ in items])
-    return AcousticBatch(text, torch.zeros_like(text.phones), mel, lengths, none, none, none)
+    return AcousticBatch(text, torch.zeros_like(text.phones), mel, mel[:, :, :2], lengths, none, none, none)
 
 
 def specification(inventory):

@@ -11,7 +11,17 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_modules.audio import analyse, check_wave, energy, f0, frame_count, mel_spectrogram, read_audio
+from data_modules.audio import (
+    analyse,
+    check_audio,
+    check_wave,
+    energy,
+    f0,
+    frame_count,
+    load_audio,
+    mel_spectrogram,
+    read_audio,
+)
 from prosody_tts.config import AudioConfig
 from prosody_tts.errors import UserError
 
@@ -158,6 +168,7 @@ def _spoiled(folder: Path) -> dict[str, Path]:
         "is silent": _wav(folder / "silent.wav", good * 1e-3),
         "holds no samples": _wav(folder / "none.wav", good[:0]),
         "at least 8000 Hz": _wav(folder / "low.wav", good, rate=4000),
+        "has 8 bits a sample": _wav(folder / "coarse.wav", good, "PCM_U8"),
     }
     files["is empty"].write_bytes(b"")
     files["cannot be read"].write_text("not audio at all, but long enough to look at" * 5)
@@ -179,6 +190,7 @@ KINDS = (
     "is silent",
     "holds no samples",
     "at least 8000 Hz",
+    "has 8 bits a sample",
 )
 
 
@@ -189,6 +201,55 @@ def test_unusable_audio_is_refused_in_one_sentence_naming_the_file(tmp_path: Pat
         read_audio(path, RATE)
     assert str(path) in str(refusal.value)
     assert "\n" not in str(refusal.value)
+    with pytest.raises(UserError) as check:
+        check_audio(path)
+    assert str(check.value) == str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "subtype"), [("wav", "PCM_16"), ("wav", "PCM_24"), ("wav", "FLOAT"), ("flac", "PCM_16")]
+)
+@pytest.mark.parametrize("quiet", [0.0, 0.7, 1.3])
+def test_checking_finds_what_reading_finds(tmp_path: Path, suffix: str, subtype: str, quiet: float) -> None:
+    """Speech may begin after any silence; the check that decodes little tells the same length."""
+    path = tmp_path / f"clip.{suffix}"
+    wave = np.concatenate([np.zeros(round(quiet * RATE), np.float32), tone(200, 0.3)])
+    soundfile.write(path, wave, RATE, subtype=subtype)
+    assert check_audio(path) == len(load_audio(path)[0]) / RATE == len(wave) / RATE
+    soundfile.write(path, 0 * wave, RATE, subtype=subtype)
+    with pytest.raises(UserError, match="is silent"):
+        check_audio(path)
+
+
+@settings(max_examples=30, deadline=None)
+@given(start=st.integers(0, 7000), count=st.integers(500, 8000), rate=st.sampled_from([16000, 22050]))
+def test_a_part_is_those_samples(tmp_path_factory: pytest.TempPathFactory, start: int, count: int, rate: int) -> None:
+    path = tmp_path_factory.mktemp("part") / "clip.wav"
+    wave = np.random.default_rng(start).normal(0, 0.1, 8000).astype(np.float32)
+    soundfile.write(path, wave, rate, subtype="FLOAT")
+    if start + count > 8000 + 0.025 * rate:
+        for read in (load_audio, check_audio):
+            with pytest.raises(UserError, match="and has no part from"):
+                read(path, start / rate, count / rate)
+    else:
+        np.testing.assert_array_equal(load_audio(path, start / rate, count / rate)[0], wave[start : start + count])
+        assert check_audio(path, start / rate, count / rate) == (min(start + count, 8000) - start) / rate
+    np.testing.assert_array_equal(load_audio(path, start / rate)[0], wave[start:])
+
+
+@pytest.mark.parametrize(("start", "seconds"), [(-0.1, 0.2), (0.5, None), (0.7, 0.1), (0.1, 0.0), (0.1, -0.05)])
+def test_a_part_that_is_none_is_refused(tmp_path: Path, start: float, seconds: float | None) -> None:
+    path = _wav(tmp_path / "clip.wav", tone(200, 0.5))
+    with pytest.raises(UserError, match=r"clip\.wav lasts 0\.5 s and has no part from"):
+        read_audio(path, RATE, start, seconds)
+
+
+def test_a_fault_outside_the_part_is_no_fault_of_it(tmp_path: Path) -> None:
+    wave = np.concatenate([tone(200, 0.5), np.full(RATE // 2, np.nan, np.float32)])
+    path = _wav(tmp_path / "clip.wav", wave, "FLOAT")
+    assert len(read_audio(path, RATE, 0.1, 0.3)) == round(0.3 * RATE)
+    with pytest.raises(UserError, match="not finite"):
+        read_audio(path, RATE, 0.4, 0.3)
 
 
 def test_a_truncated_flac_is_refused(tmp_path: Path) -> None:

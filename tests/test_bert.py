@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 import torch
+from transformers import AutoModel
 
 from data_modules.text import bert as module
 from data_modules.text.analysis import TextAnalyser
@@ -67,34 +70,35 @@ def test_every_token_has_pieces(bert: Bert, text: str) -> None:
     assert all(0 <= first < last <= len(pieces.ids) for first, last in pieces.spans)
 
 
-class Dropping:
-    """A tokenizer that has nothing for some words, as vocabularies of characters may."""
-
-    def __call__(self, texts: list[str], **_: object) -> dict[str, list[list[object]]]:
-        assert texts == ["a b c"]
-        return {
-            "input_ids": [[1, 7, 2]],
-            "offset_mapping": [[(0, 0), (2, 3), (0, 0)]],
-            "special_tokens_mask": [[1, 0, 1]],
-        }
-
-
 def test_a_word_the_tokenizer_drops_takes_its_neighbours_piece() -> None:
+    """A tokenizer that has nothing for some words, as vocabularies of characters may."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+    backend = Tokenizer(models.WordLevel({"[CLS]": 1, "[SEP]": 2, "b": 7}))
+    backend.normalizer = normalizers.Sequence([normalizers.Replace(letter, " ") for letter in "ac"])
+    backend.pre_tokenizer = pre_tokenizers.Whitespace()
+    backend.post_processor = processors.BertProcessing(("[SEP]", 2), ("[CLS]", 1))
     bert = Bert("minilm")
-    bert.__dict__["tokenizer"] = Dropping()
+    bert.__dict__["_backend"] = backend
     (pieces,) = bert.pieces(["a b c"], [find_words("a b c")])
     assert pieces.spans == ((0, 1), *((1, 2),) * 6)
+
+
+@cache
+def whole_model() -> torch.nn.Module:
+    """MiniLM with all its layers."""
+    return AutoModel.from_pretrained(str(Bert("minilm").folder)).float().eval()
 
 
 def reference(bert: Bert, sentence: Sentence, layer: int) -> np.ndarray:
     """Independent of ``states``: one text at a time through the model, each span averaged."""
     with torch.inference_mode():
-        output = bert.model(input_ids=torch.tensor([sentence.pieces]), output_hidden_states=True)
+        output = whole_model()(input_ids=torch.tensor([sentence.pieces]), output_hidden_states=True)
     hidden = output.hidden_states[layer][0].numpy()
     return np.stack([hidden[first:last].mean(0) for first, last in sentence.piece_spans])
 
 
-@pytest.mark.parametrize("layer", [0, 3, -1])
+@pytest.mark.parametrize("layer", [0, 2, 3, -1, -3])
 def test_states_are_the_layers_means_over_pieces(analyser: TextAnalyser, layer: int) -> None:
     bert = Bert("minilm", layer)
     for sentence in analyser.analyse(["I don't mind.", "A somewhat longer sentence, Sweynheym said, is here."]):
@@ -128,7 +132,9 @@ def test_long_texts_are_read_in_windows(analyser: TextAnalyser, bert: Bert) -> N
     prefix = [*sentence.pieces[: room + 1], sentence.pieces[-1]]
     with torch.inference_mode():
         hidden = (
-            bert.model(input_ids=torch.tensor([prefix]), output_hidden_states=True).hidden_states[bert.layer][0].numpy()
+            whole_model()(input_ids=torch.tensor([prefix]), output_hidden_states=True)
+            .hidden_states[bert.layer][0]
+            .numpy()
         )
     shared = [w for w, (_, last) in enumerate(sentence.piece_spans) if last <= room // 2]
     expected = np.stack([hidden[first:last].mean(0) for first, last in (sentence.piece_spans[w] for w in shared)])
@@ -137,7 +143,9 @@ def test_long_texts_are_read_in_windows(analyser: TextAnalyser, bert: Bert) -> N
     tail = [sentence.pieces[0], *sentence.pieces[-room - 1 :]]
     with torch.inference_mode():
         hidden = (
-            bert.model(input_ids=torch.tensor([tail]), output_hidden_states=True).hidden_states[bert.layer][0].numpy()
+            whole_model()(input_ids=torch.tensor([tail]), output_hidden_states=True)
+            .hidden_states[bert.layer][0]
+            .numpy()
         )
     shift = len(sentence.pieces) - len(tail)
     last_words = [w for w, (first, _) in enumerate(sentence.piece_spans) if first > shift + 3 * room // 4]

@@ -17,7 +17,7 @@ from prosody_tts.command import conclude, guarded, one_file, split_arguments
 from prosody_tts.errors import UserError
 from prosody_tts.schedule import Outcome
 
-VERBS = ("prepare", "train", "synthesize", "evaluate", "sweep", "reproduce", "table", "settings")
+VERBS = ("prepare", "inspect", "train", "synthesize", "evaluate", "sweep", "reproduce", "table", "settings")
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -177,7 +177,18 @@ def test_guarded_turns_what_users_cause_into_statuses(capsys: pytest.CaptureFixt
         guarded(lambda: raising(ZeroDivisionError()))
 
 
-HEAVY = ("torch", "lightning", "spacy", "transformers", "matplotlib", "wandb", "librosa", "parselmouth", "pandas")
+HEAVY = (
+    "torch",
+    "lightning",
+    "spacy",
+    "transformers",
+    "matplotlib",
+    "wandb",
+    "librosa",
+    "parselmouth",
+    "pandas",
+    "lhotse",
+)
 
 
 def test_the_command_line_starts_without_heavy_libraries() -> None:

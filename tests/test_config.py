@@ -88,7 +88,7 @@ def test_smoke_is_small_on_every_corpus() -> None:
         ("acoustic=3", "'acoustic' in the command line is a group of settings"),
         ("acoustic.width=wide", "acoustic.width"),
         ("acoustic.width=0", "acoustic.width=0 must be at least 1"),
-        ("corpus=folder", "corpus=folder needs corpus_path=DIR"),
+        ("corpus=folder", "corpus=folder needs corpus_path=PATH"),
         ("vectors=none", "vectors=none does not fit acoustic.reference=deterministic"),
         ("sampler.contexts=[]", "sampler.contexts must name each context once"),
         ("=3", "'=3' is not a setting"),

@@ -36,12 +36,12 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def labels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Corpus of labels -> the setting that names a small one."""
+def labels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """Corpus of labels -> the settings that name a small one."""
     place = tmp_path_factory.mktemp("labels")
     return {
-        "ljspeech_timing": f"corpus_path={timing_corpus(place)}",
-        "helsinki": f"corpus_path={helsinki_corpus(place)}",
+        "ljspeech_timing": [f"corpus_path={timing_corpus(place)}", "text.pronouncer=espeak"],
+        "helsinki": [f"corpus_path={helsinki_corpus(place)}"],
     }
 
 
@@ -77,10 +77,10 @@ def test_every_experiment_runs_from_corpus_to_numbers(runs: Path, name: str) -> 
 @pytest.mark.parametrize(("corpus", "prior"), [("ljspeech_timing", "autoregressive"), ("helsinki", "gaussian")])
 @pytest.mark.parametrize("name", LABELLING)
 def test_every_experiment_of_labels_runs_on_corpora_of_labels(
-    runs: Path, labels: dict[str, str], name: str, corpus: str, prior: str
+    runs: Path, labels: dict[str, list[str]], name: str, corpus: str, prior: str
 ) -> None:
     more = [f"sampler.prior={prior}", "sampler.kl_direction=posterior_sampler", "sampler.contexts=[phones]"]
-    experiment = tiny(runs, name, f"corpus={corpus}", labels[corpus], *more)
+    experiment = tiny(runs, name, f"corpus={corpus}", *labels[corpus], *more)
     metrics = evaluated(experiment)
     assert {f"{dimension}_r2" for dimension in LABELS[corpus]} <= set(metrics) and metrics["sentences"] > 0
     for stage in plan(experiment):
@@ -90,12 +90,12 @@ def test_every_experiment_of_labels_runs_on_corpora_of_labels(
 
 @pytest.mark.parametrize("name", SWEEP_FILES)
 def test_every_sweep_ends_in_a_table_with_all_its_systems(
-    runs: Path, tmp_path: Path, name: str, labels: dict[str, str]
+    runs: Path, tmp_path: Path, name: str, labels: dict[str, list[str]]
 ) -> None:
     overrides = [*TINY, f"run.folder={runs}"]
     found = [experiment for _, experiment in experiments_of(load_sweep(name), overrides).values()]
     of_labels = {experiment.corpus for experiment in found} & set(LABELS)
-    overrides += [labels[corpus] for corpus in of_labels]
+    overrides += [setting for corpus in of_labels for setting in labels[corpus]]
     experiments = {key: value for key, (_, value) in experiments_of(load_sweep(name), overrides).items()}
     assert {outcome.status for outcome in run_sweep(experiments, 0)} <= {"done", "reused"}
     console = Console(record=True, width=250, file=(tmp_path / "table.txt").open("w"))

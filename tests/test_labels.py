@@ -18,7 +18,6 @@ from label_corpora import grid_text, helsinki_corpus, helsinki_text, spoken, tie
 from data_modules import labels as explicit
 from data_modules.corpora import CORPORA
 from data_modules.corpora.contract import Corpus, PhoneTime, Utterance, silent
-from data_modules.corpora.timing import read_grid, tie
 from data_modules.labels import NO_CLASS, LabelStore, on_tokens
 from data_modules.text.words import find_words
 from prosody_tts import cli
@@ -30,6 +29,10 @@ from prosody_tts.nn.reference import Posterior
 from prosody_tts.pipeline import plan
 
 SHARED = Path(os.environ.get("PROSODY_TTS_SHARED", ROOT.parent / "shared"))
+
+
+#: The testbed's phones are eSpeak's.
+IPA = "text.pronouncer=espeak"
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +50,7 @@ def build(corpus: str, path: Path, runs: Path, *more: str) -> Corpus:
     return CORPORA[corpus]().build(experiment(corpus, path, runs, *more), folder, silent)
 
 
-# TextGrids ------------------------------------------------------------------------------------------------------------
+# ljspeech_timing ------------------------------------------------------------------------------------------------------
 
 WORDS = [("", 0.0, 0.1), ("forty", 0.1, 0.4), ("two", 0.4, 0.6), ("", 0.6, 0.8), ("men", 0.8, 1.0)]
 PHONES = [
@@ -56,64 +59,8 @@ PHONES = [
 ]
 
 
-def test_a_grid_is_read_as_it_stands() -> None:
-    words, phones = read_grid(grid_text(WORDS, PHONES))
-    assert [tuple(word) for word in words] == WORDS and [tuple(phone) for phone in phones] == PHONES
-
-
-def test_a_transcripts_word_may_be_several_spoken_ones() -> None:
-    timed = tie(find_words("Forty-two men."), *read_grid(grid_text(WORDS, PHONES)))
-    assert [phone.word for phone in timed] == [-1, 0, 0, 0, 0, 0, -1, 1, 1, 1]
-    assert timed[1] == PhoneTime("F", 0.1, 0.2, 0)
-
-
-@pytest.mark.parametrize(
-    ("change", "sentence"),
-    [
-        (lambda text: "hello", "is not a TextGrid"),
-        (lambda text: text.replace('"words"', '"wrods"'), "has no tier of intervals named 'words' (it has: wrods"),
-        (lambda text: text.replace("size = 5", "size = 6"), "announces 6 intervals in tier 'words' and holds 5"),
-        (lambda text: text[: len(text) - 30], "announces 10 intervals in tier 'phones' and holds 9"),
-        (lambda text: text.replace("xmax = 0.400000", "xmax = 0.450000"), "has intervals out of order at 0.4 s"),
-        (lambda text: text.replace("xmin = 0.400000", "xmin = NA"), "announces 5 intervals"),
-    ],
-)
-def test_a_broken_grid_is_told_in_a_sentence(change, sentence: str) -> None:
-    with pytest.raises(UserError) as raised:
-        read_grid(change(grid_text(WORDS, PHONES)))
-    assert sentence in str(raised.value) and "\n" not in str(raised.value)
-
-
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
-        ("Forty men.", "says 'two' where the transcript has 'men'"),
-        ("Forty-two.", "says 'men' after the transcript's last word"),
-        ("Forty-two men came.", "says '' where the transcript has 'came'"),
-        ("Forty two-men.", "has a pause within 'two-men'"),
-        ("40 two men.", "where the transcript has '40'"),
-    ],
-)
-def test_words_that_do_not_tie_are_never_guessed(text: str, sentence: str) -> None:
-    with pytest.raises(UserError) as raised:
-        tie(find_words(text), *read_grid(grid_text(WORDS, PHONES)))
-    assert sentence in str(raised.value)
-
-
-def test_phones_must_fill_their_words() -> None:
-    shifted = [*PHONES[:5], ("UW1", 0.5, 0.54), ("sp", 0.54, 0.8), *PHONES[7:]]
-    with pytest.raises(UserError, match="gives 'two' phones that do not fill"):
-        tie(find_words("forty two men"), *read_grid(grid_text(WORDS, shifted)))
-    silent_word = [*PHONES[:4], ("sil", 0.4, 0.6), *PHONES[6:]]
-    with pytest.raises(UserError, match="has a pause within 'two'"):
-        tie(find_words("forty two men"), *read_grid(grid_text(WORDS, silent_word)))
-
-
-# ljspeech_timing ------------------------------------------------------------------------------------------------------
-
-
 def test_times_survive_the_way_through_text_grids(place: Path) -> None:
-    found = {item.id: item for item in build("ljspeech_timing", timing_corpus(place), place).utterances}
+    found = {item.id: item for item in build("ljspeech_timing", timing_corpus(place), place, IPA).utterances}
     exact = {item.id: item for item in spoken(place / "spoken")}
     assert len(found) == len(exact) > 20
     for name, item in found.items():
@@ -128,7 +75,8 @@ def test_an_archive_holds_the_same_corpus(place: Path, tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "textgrids.tar.xz", "w:xz") as archive:
         archive.add(source / "TextGrid", "some/where")
     (tmp_path / "metadata.csv").write_bytes((source / "metadata.csv").read_bytes())
-    assert build("ljspeech_timing", tmp_path, place).utterances == build("ljspeech_timing", source, place).utterances
+    packed, plain = (build("ljspeech_timing", path, place, IPA).utterances for path in (tmp_path, source))
+    assert packed == plain
 
 
 def test_what_is_left_out_has_its_reason(place: Path, tmp_path: Path) -> None:
@@ -142,7 +90,7 @@ def test_what_is_left_out_has_its_reason(place: Path, tmp_path: Path) -> None:
     reasons = {fault.item: (fault.reason, fault.bad) for fault in corpus.faults}
     assert [item.id for item in corpus.utterances] == ["whole"]
     assert reasons == {
-        "other": ("its TextGrid says 'two' where the transcript has 'men'", True),
+        "other": ("the grid says 'two' where the transcript has 'men'", True),
         "none": ("has no TextGrid", False),
         "strange": ("has a word that the aligner did not know", False),
         "orphan": ("has no transcript in metadata.csv", True),
@@ -154,10 +102,10 @@ def test_what_is_left_out_has_its_reason(place: Path, tmp_path: Path) -> None:
     [
         (None, "is not a folder"),
         ({}, "has no metadata.csv"),
-        ({"metadata.csv": b"a|b\n"}, "has no TextGrids"),
-        ({"metadata.csv": b"a|b\n", "textgrids.tar.xz": b"junk"}, "cannot read"),
-        ({"metadata.csv": b"a|b\n", "a.TextGrid": b"junk"}, "is not a TextGrid in Praat's long text form"),
-        ({"metadata.csv": b"a|b\n", "a.TextGrid": b"\xff\xfe"}, "is not UTF-8"),
+        ({"metadata.csv": b"a|b\n"}, "holds no .TextGrid file"),
+        ({"metadata.csv": b"a|b\n", "textgrids.tar.xz": b"junk"}, "is no archive that can be read"),
+        ({"metadata.csv": b"a|b\n", "a.TextGrid": b"junk"}, "is not a TextGrid in text form"),
+        ({"metadata.csv": b"a|b\n", "a.TextGrid": b"\xff\x00"}, "is neither UTF-8 nor UTF-16"),
     ],
 )
 def test_a_wrong_folder_is_one_sentence(
@@ -371,6 +319,7 @@ def test_the_f1_threshold_is_the_best_of_all(rows: list[tuple[int, int]]) -> Non
         ("timing", ["units=phone"], "units=phone does not fit vectors=labels"),
         ("timing", ["units=utterance"], "units=utterance does not fit vectors=labels"),
         ("timing", ["acoustic.reference=variational"], "acoustic.reference=variational does not fit vectors=labels"),
+        ("timing", ["textgrids=x"], "corpus=ljspeech_timing comes with its labels and aligns nothing"),
     ],
 )
 def test_systems_and_corpora_that_do_not_fit_are_refused(name: str, settings: list[str], sentence: str) -> None:

@@ -18,10 +18,12 @@ from data_modules.collate import acoustic_batch, text_batch
 from prosody_tts.config import AcousticConfig, Experiment, SamplerConfig, Units
 from prosody_tts.nn.context import CONTEXTS
 from prosody_tts.nn.durations import to_frames
+from prosody_tts.nn.layers import SentenceDropout
 from prosody_tts.nn.priors import PRIORS
+from prosody_tts.nn.priors.autoregressive import AutoregressivePrior
 from prosody_tts.nn.priors.gaussian import GaussianPrior, kl_gaussians
 from prosody_tts.nn.reference import REFERENCES, Posterior
-from prosody_tts.nn.units import POOLS, frame_to_phone, length_mask, spread
+from prosody_tts.nn.units import POOLS, frame_to_phone, hats, length_mask, place_in_unit, spread
 from prosody_tts.systems import Sizes, build_acoustic, build_contexts, build_sampler
 
 SIZES = Sizes(phones=PHONES, mels=MELS, bert=BERT, passes=3)
@@ -52,14 +54,16 @@ def acoustic(units: str, reference: str, pool: str = "last"):
 def test_stage_one_gives_shapes_and_gradients_to_every_parameter(units, reference):
     model = acoustic(units, reference, "mean").train()
     batch = recordings([3, 1, 5])
-    rendered, log_durations, posterior = model(batch)
+    rebuilt = model(batch)
+    rendered, log_durations, posterior = rebuilt.rendered, rebuilt.log_durations, rebuilt.posterior
     assert rendered.mel.shape == batch.mel.shape
     assert rendered.readout.shape == (3, 11, 2)
     assert log_durations.shape == batch.text.phones.shape
     loss = rendered.mel.square().mean() + rendered.readout.square().mean() + log_durations.square().mean()
     if posterior is not None:
         assert posterior.mean.shape == (3, int(batch.text.unit_lengths(units).max()), 4)
-        loss = loss + posterior.kl().mean()
+        assert rebuilt.contour.shape == (3, 11, 2)
+        loss = loss + posterior.kl().mean() + rebuilt.contour.square().mean()
     loss.backward()
     missing = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert missing == []
@@ -69,16 +73,21 @@ def test_stage_one_gives_shapes_and_gradients_to_every_parameter(units, referenc
 def test_padding_changes_nothing_in_stage_one(units, pool):
     model = acoustic(units, "variational", pool)
     together = recordings([2, 6, 4])
-    rendered, log_durations, posterior = model(together)
+    rebuilt = model(together)
     generator = torch.Generator().manual_seed(0)
     items = [acoustic_item(str(i), words, generator) for i, words in enumerate([2, 6, 4])]
     for row, item in enumerate(items):
-        alone, alone_durations, alone_posterior = model(acoustic_batch([item]))
-        frames, phones = item.mel.shape[0], len(item.text.phones)
-        torch.testing.assert_close(rendered.mel[row, :frames], alone.mel[0], atol=1e-5, rtol=1e-4)
-        torch.testing.assert_close(log_durations[row, :phones], alone_durations[0], atol=1e-5, rtol=1e-4)
-        units_here = alone_posterior.mean.shape[1]
-        torch.testing.assert_close(posterior.mean[row, :units_here], alone_posterior.mean[0], atol=1e-5, rtol=1e-4)
+        alone = model(acoustic_batch([item]))
+        frames, phones, tokens = item.mel.shape[0], len(item.text.phones), len(item.text.word_to_node)
+        units_here = alone.posterior.mean.shape[1]
+        pairs = [
+            (rebuilt.rendered.mel[row, :frames], alone.rendered.mel[0]),
+            (rebuilt.log_durations[row, :phones], alone.log_durations[0]),
+            (rebuilt.contour[row, :tokens], alone.contour[0]),
+            (rebuilt.posterior.mean[row, :units_here], alone.posterior.mean[0]),
+        ]
+        for padded, bare in pairs:
+            torch.testing.assert_close(padded, bare, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", CONTEXTS)
@@ -160,12 +169,17 @@ def test_pooling_agrees_with_a_loop(rows, pool, seed):
             if length == 0:
                 assert got[b, u].abs().sum() == 0
                 continue
-            third = [part[[i for i in range(length) if i * 3 // length == k]] for k in range(3)]
+            split = {
+                parts: [part[[i for i in range(length) if i * parts // length == k]] for k in range(parts)]
+                for parts in (3, 5)
+            }
+            means = {n: [p.mean(0) if len(p) else np.zeros(3) for p in parts] for n, parts in split.items()}
             expected = {
                 "mean": part.mean(0),
                 "last": part[-1],
                 "middle": states[b, (2 * start - length - 1) // 2].numpy(),
-                "thirds": np.concatenate([part.mean(0), *(t.mean(0) if len(t) else np.zeros(3) for t in third)]),
+                "thirds": np.concatenate([part.mean(0), *means[3]]),
+                "fifths": np.concatenate([part.mean(0), *means[5]]),
             }[pool]
             np.testing.assert_allclose(got[b, u].numpy(), expected, atol=1e-5)
 
@@ -225,3 +239,39 @@ def test_the_printed_direction_seeks_the_mode_and_the_other_covers_the_spread():
     # The optima are the harmonic mean of the variances, .1, and the spread of the mixture, sqrt(1 + .01).
     assert spreads["sampler_posterior"] == pytest.approx(0.1, abs=0.02)
     assert spreads["posterior_sampler"] == pytest.approx(1.005, abs=0.05)
+
+
+def test_dropout_spares_or_takes_a_channel_for_a_whole_sentence():
+    torch.manual_seed(0)
+    dropped = SentenceDropout(0.4)(torch.ones(200, 7, 50))
+    assert torch.equal(dropped, dropped[:, :1].expand_as(dropped))
+    assert abs(dropped.mean().item() - 1) < 0.02 and abs((dropped == 0).float().mean().item() - 0.4) < 0.02
+    assert torch.equal(SentenceDropout(0.4).eval()(dropped), dropped)
+
+
+def test_where_text_leaves_two_registers_the_huber_prior_takes_their_mean():
+    """Seven utterances of ten are low, three high, and nothing tells which: the mean is -0.4."""
+    torch.manual_seed(0)
+    prior = AutoregressivePrior(context=2, latent=1, recurrent=8, dropout=0.0, own=1.0, threshold=4.0)
+    optimizer = torch.optim.Adam(prior.parameters(), lr=0.01)
+    register = torch.where(torch.arange(10) < 7, -1.0, 1.0)
+    target = Posterior(register[:, None, None].expand(10, 3, 1), None)
+    context, mask = torch.ones(10, 3, 2), torch.ones(10, 3, dtype=torch.bool)
+    for _ in range(300):
+        optimizer.zero_grad()
+        prior.loss(context, target, mask).backward()
+        optimizer.step()
+    drawn = prior.eval().sample(context, mask, temperature=0.0)
+    assert torch.allclose(drawn, torch.full_like(drawn, -0.4), atol=0.05)
+
+
+@settings(max_examples=60, deadline=None)
+@given(sizes=st.lists(st.integers(1, 5), min_size=1, max_size=6))
+def test_a_place_in_a_unit_runs_from_its_start_to_its_end_and_hats_sum_to_one(sizes):
+    index = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes))[None]
+    place = place_in_unit(index, torch.ones_like(index, dtype=torch.bool), len(sizes))
+    expected = np.concatenate([(np.arange(size) + 0.5) / size for size in sizes])
+    np.testing.assert_allclose(place[0].numpy(), expected, rtol=1e-6)
+    basis = hats(place, 5)
+    np.testing.assert_allclose(basis.sum(2).numpy(), 1, rtol=1e-5)
+    np.testing.assert_allclose((basis * torch.linspace(0, 1, 5)).sum(2).numpy(), place.numpy(), atol=1e-6)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 
 import networkx
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from benchmarks.text import measure, read_texts
 from data_modules.text.analysis import TextAnalyser
 from data_modules.text.graph import diameter
 from data_modules.text.parse import find_pipeline, load_pipeline, parser_identity
 from data_modules.text.sentence import COMPOUND, NODE_LABELS, PAUSE, POS, PUNCTUATION, WORD_CLASSES, Sentence
 from data_modules.text.words import MOST_CHARACTERS, clean, find_words, gaps
-from prosody_tts.config import Experiment, TextConfig
+from prosody_tts.config import ROOT, Experiment, TextConfig
 from prosody_tts.errors import UserError
 
 TREE = "(S (NP (DT The) (NN dog)) (VP (VBD saw) (NP (DT the) (NN man)) (PP (IN with) (NP (DT a) (NN hat)))) (. .))"
@@ -349,3 +352,18 @@ def test_identity_tells_settings_apart() -> None:
 def test_the_testbed_is_pronounced_by_its_own_voice() -> None:
     assert TextAnalyser(Experiment(corpus="testbed")).inventory() is None
     assert len(TextAnalyser(Experiment(corpus="folder", corpus_path="x")).inventory() or ()) == 69
+
+
+# Full scale ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_transcripts_of_a_corpus_have_no_failure() -> None:
+    shared = Path(os.environ.get("PROSODY_TTS_SHARED", ROOT.parent / "shared"))
+    metadata = shared / "data" / "ljspeech-metadata.csv"
+    if not metadata.is_file():
+        pytest.skip(f"{metadata} is missing")
+    result = measure(read_texts(metadata, limit=1310))
+    assert result.sentences == 1310 and result.failures == []
+    assert result.unknown < 0.03 * result.words
+    assert {tree: len(found) for tree, found in result.diameters.items()} == {"dependency": 1310, "constituency": 1310}

@@ -43,7 +43,7 @@ def test_durations_sum_to_frames_and_boundaries_do_not_drift(words, data):
         clock += length
         ends.append(clock)
     frames = 1 + int(clock / hop)
-    durations = exact_durations(parsed, times, frames, hop)
+    durations = exact_durations(parsed.phones, times, frames, hop)
     assert sum(durations) == frames and min(durations) >= 0
     # Frame t is centred t * hop into the clip, so a boundary lies midway between two centres.
     bounds = (np.cumsum(durations)[:-1] - 0.5) * hop
@@ -53,9 +53,9 @@ def test_durations_sum_to_frames_and_boundaries_do_not_drift(words, data):
 def test_timed_phones_of_another_sentence_are_refused():
     parsed = sentence([1])
     with pytest.raises(ValueError, match="'q' where 'p00'"):
-        exact_durations(parsed, [PhoneTime("q", 0, 1, 0)], 80, 0.0125)
+        exact_durations(parsed.phones, [PhoneTime("q", 0, 1, 0)], 80, 0.0125)
     with pytest.raises(ValueError, match="left over"):
-        exact_durations(parsed, [PhoneTime("p00", 0, 1, 0), PhoneTime("p01", 1, 2, 0)], 80, 0.0125)
+        exact_durations(parsed.phones, [PhoneTime("p00", 0, 1, 0), PhoneTime("p01", 1, 2, 0)], 80, 0.0125)
 
 
 @given(durations=st.lists(st.integers(0, 6), min_size=1, max_size=8), data=st.data())

@@ -25,6 +25,33 @@ def _folder() -> CorpusBuilder:
     return Folder()
 
 
+def _ljspeech() -> CorpusBuilder:
+    from data_modules.corpora.ljspeech import LJSpeech
+    from data_modules.corpora.recipes import Recorded
+
+    return Recorded(LJSpeech())
+
+
+def _libritts(restored: bool = False) -> CorpusBuilder:
+    from data_modules.corpora.libritts import LibriTTS
+    from data_modules.corpora.recipes import Recorded
+
+    return Recorded(LibriTTS(restored))
+
+
+def _vctk() -> CorpusBuilder:
+    from data_modules.corpora.recipes import Recorded
+    from data_modules.corpora.vctk import VCTK
+
+    return Recorded(VCTK())
+
+
+def _cutset() -> CorpusBuilder:
+    from data_modules.corpora.cutset import Cuts
+
+    return Cuts()
+
+
 def _ljspeech_timing() -> CorpusBuilder:
     from data_modules.corpora.ljspeech_timing import LjspeechTiming
 
@@ -42,6 +69,11 @@ CORPORA: dict[str, Callable[[], CorpusBuilder]] = {
     "testbed": _testbed,
     "allison": _allison,
     "folder": _folder,
+    "ljspeech": _ljspeech,
+    "libritts": _libritts,
+    "libritts_r": lambda: _libritts(restored=True),
+    "vctk": _vctk,
+    "cutset": _cutset,
     "ljspeech_timing": _ljspeech_timing,
     "helsinki": _helsinki,
 }

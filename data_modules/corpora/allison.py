@@ -15,8 +15,8 @@ import numpy as np
 
 from data_modules.audio import check_wave
 from data_modules.corpora.contract import Corpus, Fault, Progress, Utterance
-from data_modules.corpora.screening import content_digest, has_letters, length_fault, screen, selection, sentence_id
-from data_modules.corpora.splits import with_splits
+from data_modules.corpora.screening import content_digest, has_letters, length_fault, screen, sentence_id
+from data_modules.corpora.splits import selection, with_splits
 from data_modules.corpora.spoken import spoken, without_notes
 from prosody_tts.config import DataConfig, Experiment
 from prosody_tts.errors import UserError
@@ -79,7 +79,8 @@ class Allison:
             source = _download(folder / "packages")
         utterances, faults = _decode(source, experiment.data, folder / "wavs", progress)
         screen(f"the prompts in {source.sounds}", utterances, faults, folder, experiment.data)
-        return Corpus("allison", folder, with_splits(utterances, experiment.data), tuple(faults))
+        chosen, splits = with_splits(utterances, faults, experiment.data)
+        return Corpus("allison", folder, chosen, tuple(faults), splits)
 
 
 def read_transcript(path: Path) -> dict[str, str]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 from prosody_tts.config import Experiment
 
 Split = Literal["train", "dev", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+#: Who decides what is held out: a hash of the sentence, the corpus's makers, or ``data.splits``.
+SplitSource = Literal["hash", "official", "given"]
 
 #: ``progress(done, total, what)``: called by long work as it goes.
 Progress = Callable[[int, int, str], None]
@@ -37,7 +40,8 @@ class Utterance:
     """One recording and what was said.
 
     Utterances with the same ``sentence`` are renditions of the same text. ``audio`` is relative to the corpus's
-    folder, or absolute. ``phones`` is the alignment where the corpus has an exact one. ``tree`` is a gold parse in
+    folder, or absolute; where the utterance is a part of it, ``start`` and ``seconds`` say which (none: to the end).
+    ``phones`` is the alignment where there is an exact or a given one. ``tree`` is a gold parse in
     bracket notation where there is one. ``factors`` are what a controlled corpus planted, plain values only:
     ``factors["utterance"]`` maps a factor to its value, ``factors["words"]`` maps a factor to one value a word.
     A corpus without recordings has no ``audio``; ``labels`` maps what it measured to one value a word.
@@ -49,6 +53,8 @@ class Utterance:
     audio: str | None
     split: Split
     speaker: str = ""
+    start: float = 0.0
+    seconds: float | None = None
     phones: tuple[PhoneTime, ...] | None = None
     tree: str | None = None
     factors: dict[str, Any] = field(default_factory=dict)
@@ -81,12 +87,13 @@ class Fault:
 
 @dataclass(frozen=True)
 class Corpus:
-    """What a corpus builder returns: sound utterances and the faults of the rest."""
+    """What a corpus builder returns: sound utterances, the faults of the rest, and who decided on the splits."""
 
     name: str
     folder: Path
     utterances: tuple[Utterance, ...]
     faults: tuple[Fault, ...] = ()
+    splits: SplitSource = "hash"
 
 
 class CorpusBuilder(Protocol):

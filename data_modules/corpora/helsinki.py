@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from data_modules.corpora.contract import Corpus, Fault, Progress, Split, Utterance
-from data_modules.corpora.screening import content_digest, has_letters, screen, selection, sentence_id
-from data_modules.corpora.splits import limited, with_splits
+from data_modules.corpora.lines import rows
+from data_modules.corpora.screening import content_digest, has_letters, screen, sentence_id
+from data_modules.corpora.splits import selection, with_splits
 from data_modules.text.spans import covering
 from data_modules.text.words import clean, excerpt, find_words
-from prosody_tts.config import DataConfig, Experiment
+from prosody_tts.config import Experiment
 from prosody_tts.errors import UserError
 
 VERSION = 1
@@ -28,14 +29,22 @@ CLOSING = ".,;:!?)]}…"
 SPLITS: dict[str, Split] = {"train": "train", "dev": "dev", "test": "test"}
 
 
+class Row(NamedTuple):
+    """One line: its number, its cells, and whether it is UTF-8."""
+
+    number: int
+    cells: tuple[str, ...]
+    sound: bool
+
+
 @dataclass(frozen=True)
 class Entry:
-    """One sentence of a file: its name, its line's number, and the cells of each of its lines with their numbers."""
+    """One sentence of a file: its name, its split by the file's name, its line's number, its lines."""
 
     name: str
-    split: Split
+    split: Split | None
     number: int
-    rows: tuple[tuple[int, tuple[str, ...]], ...]
+    rows: tuple[Row, ...]
 
 
 class Helsinki:
@@ -67,24 +76,28 @@ class Helsinki:
         files = _files(experiment)
         entries = [entry for path in files for entry in _read(path)]
         utterances: dict[str, Utterance] = {}
+        official: dict[str, Split | None] = {}
         faults: list[Fault] = []
         for done, entry in enumerate(entries, start=1):
             try:
                 if entry.name in utterances:
                     raise UserError(f"line {entry.number} repeats the name of an earlier sentence")
                 utterances[entry.name] = _utterance(entry)
+                official[entry.name] = entry.split
             except UserError as error:
                 faults.append(Fault(entry.name, str(error)))
             if done % 500 == 0 or done == len(entries):
                 progress(done, len(entries), "sentences read")
         found = list(utterances.values())
         screen(str(experiment.corpus_path), found, faults, folder, experiment.data)
-        return Corpus("helsinki", folder, _split(found, files, experiment.data), tuple(faults))
+        named = {name: split for name, split in official.items() if split is not None}
+        chosen, splits = with_splits(found, faults, experiment.data, named if len(named) == len(official) else None)
+        return Corpus("helsinki", folder, chosen, tuple(faults), splits)
 
 
 def _files(experiment: Experiment) -> list[Path]:
     if experiment.corpus_path is None:
-        raise UserError("corpus=helsinki needs corpus_path=FILE.txt, or a folder of the corpus's .txt files")
+        raise UserError("corpus=helsinki needs corpus_path=PATH, a .txt file of the corpus or a folder of them")
     source = Path(experiment.corpus_path).expanduser().resolve()
     if source.is_dir():
         files = sorted(path for path in source.glob("*.txt") if path.is_file())
@@ -96,35 +109,25 @@ def _files(experiment: Experiment) -> list[Path]:
     return [source]
 
 
-def _named_split(path: Path) -> Split | None:
-    return SPLITS.get(path.stem.split("_")[0])
-
-
-def _split(utterances: Sequence[Utterance], files: Sequence[Path], data: DataConfig) -> tuple[Utterance, ...]:
-    if {_named_split(path) for path in files} == set(SPLITS.values()):
-        return tuple(limited(utterances, data))
-    return with_splits(utterances, data)
-
-
 def _read(path: Path) -> Iterator[Entry]:
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except UnicodeDecodeError:
-        raise UserError(f"{path} is not UTF-8; save it as UTF-8") from None
-    if not lines[0].startswith(f"{SENTENCE}\t"):
-        raise UserError(f"{path} is not in the Helsinki Prosody Corpus's format: line 1 is not '{SENTENCE}<tab>NAME'")
-    split = _named_split(path) or "train"
+    split = SPLITS.get(path.stem.split("_")[0])
     name, start = "", 0
-    rows: list[tuple[int, tuple[str, ...]]] = []
-    for number, line in enumerate(lines, start=1):
-        cells = tuple(line.rstrip("\r").split("\t"))
-        if cells[0] == SENTENCE:
+    found: list[Row] = []
+    for number, line, sound in rows(path):
+        cells = tuple(line.split("\t"))
+        if cells[0] == SENTENCE and len(cells) > 1:
             if name:
-                yield Entry(name, split, start, tuple(rows))
-            name, start, rows = cells[-1].strip().removesuffix(".txt"), number, []
-        elif line.strip():
-            rows.append((number, cells))
-    yield Entry(name, split, start, tuple(rows))
+                yield Entry(name, split, start, tuple(found))
+            name, start, found = cells[-1].strip().removesuffix(".txt"), number, []
+        elif not name:
+            break
+        else:
+            found.append(Row(number, cells, sound))
+    if not name:
+        raise UserError(
+            f"{path} is not in the Helsinki Prosody Corpus's format: it does not begin with '{SENTENCE}<tab>NAME'"
+        )
+    yield Entry(name, split, start, tuple(found))
 
 
 def _utterance(entry: Entry) -> Utterance:
@@ -133,16 +136,18 @@ def _utterance(entry: Entry) -> Utterance:
     Raises:
         UserError: why this sentence is left out.
     """
-    for number, cells in entry.rows:
+    for number, cells, sound in entry.rows:
+        if not sound:
+            raise UserError(f"line {number} is not UTF-8")
         if len(cells) != len(COLUMNS):
             raise UserError(f"line {number} has {len(cells)} cells, not the {len(COLUMNS)} of {', '.join(COLUMNS)}")
-    text, spans = _text([cells[0] for _, cells in entry.rows])
+    text, spans = _text([row.cells[0] for row in entry.rows])
     if not has_letters(text) or clean(text) != text:
         raise UserError(f"line {entry.number} starts a sentence whose text cannot be read: '{excerpt(text)}'")
     words = find_words(text)
     inside = covering(spans, [word.start for word in words], [word.end for word in words])
     labels: dict[str, list[float]] = {name: [] for name in COLUMNS[1:]}
-    for (number, cells), tied in zip(entry.rows, inside, strict=True):
+    for (number, cells, _), tied in zip(entry.rows, inside, strict=True):
         if not tied:
             if any(cell != "NA" for cell in cells[1:]):
                 raise UserError(f"line {number} gives '{cells[0]}' a label, which is no word")
@@ -153,7 +158,7 @@ def _utterance(entry: Entry) -> Utterance:
             labels[name].append(_number(cell, name, number, cells[0]))
     if (count := len(labels["prominence"])) != len(words):
         raise UserError(f"line {entry.number} starts a sentence of {len(words)} words with {count} labels")
-    return Utterance(entry.name, sentence_id(text), text, None, entry.split, labels=labels)
+    return Utterance(entry.name, sentence_id(text), text, None, "train", labels=labels)
 
 
 def _text(tokens: Sequence[str]) -> tuple[str, list[tuple[int, int]]]:

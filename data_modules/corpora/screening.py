@@ -25,12 +25,6 @@ SETTLED_NS = 2_000_000_000
 QUOTED = 3
 
 
-def selection(data: DataConfig) -> dict[str, Any]:
-    """The settings that decide which recordings of a real corpus are used, and for what."""
-    names = ("seed", "dev_share", "test_share", "min_seconds", "max_seconds", "limit", "allowed_bad")
-    return {name: getattr(data, name) for name in names}
-
-
 def sentence_id(text: str) -> str:
     """Name a text by its words, so that renditions of one sentence share a name whatever their punctuation."""
     words = re.findall(r"[^\W_]+(?:'[^\W_]+)?", text.casefold())

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from data_modules.text.bert import Bert, WordPieces
 from data_modules.text.graph import GRAPHS
-from data_modules.text.parse import Token, load_pipeline, parse, parser_identity, token_tags, word_tags
+from data_modules.text.normalise import NORMALISERS
+from data_modules.text.parse import Token, load_pipeline, parse, parser_identity, split_sentences, token_tags, word_tags
 from data_modules.text.pronounce import PRONOUNCERS, Pronouncer
 from data_modules.text.sentence import PAUSE, Sentence, Word
 from data_modules.text.words import clean, excerpt, find_words
@@ -23,7 +24,7 @@ from prosody_tts.errors import UserError
 RULES = 1
 
 #: Texts parsed and tokenised at once.
-BATCH = 64
+BATCH = 256
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,16 @@ class TextAnalyser:
         for start in range(0, len(rows), BATCH):
             results += self._batch(rows[start : start + BATCH])
         return results
+
+    def prepare(self, texts: Sequence[str]) -> list[list[str]]:
+        """Raw texts as people write them to the sentences that are said: normalised, then split (``parse``).
+
+        Raises:
+            UserError: the normaliser is not installed, or a text is too long.
+        """
+        normalise = NORMALISERS[self.settings.normaliser]()
+        normalised = [clean(normalise(text)) for text in texts]
+        return list(split_sentences(load_pipeline(self.settings.parser), normalised))
 
     def states(self, sentences: Sequence[Sentence]) -> list[NDArray[np.float32]]:
         """BERT states [W, D] of sentences (``Bert.states``)."""

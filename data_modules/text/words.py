@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 
 from data_modules.text.sentence import PUNCTUATION, Word
 from prosody_tts.errors import UserError
@@ -56,6 +57,8 @@ def clean(text: str) -> str:
     """Return the text in Unicode's composed form, one space between chunks, without control and format characters."""
     composed = unicodedata.normalize("NFC", text).translate(_HYPHENS)
     kept = []
+    if composed.isascii() and composed.isprintable():
+        return " ".join(composed.split())
     for character in composed:
         if character.isspace():
             kept.append(" ")
@@ -98,6 +101,7 @@ def gaps(text: str, words: Sequence[Word]) -> list[tuple[int, int]]:
     return list(zip(starts, ends, strict=True))
 
 
+@lru_cache(maxsize=4096)
 def mark(characters: str) -> int:
     """Class (index of ``PUNCTUATION``) of what stands between two words."""
     marks = {
@@ -115,6 +119,9 @@ def slot_marks(text: str, words: Sequence[Word]) -> tuple[int, ...]:
     marks = []
     for slot, (start, end) in enumerate(gaps(text, words)):
         inside = 0 < slot < len(words)
+        if inside and end - start == 1 and text[start] == " ":
+            marks.append(0)
+            continue
         if inside and text[start] == "." and _ABBREVIATED.fullmatch(words[slot - 1].text):
             start += 1
         marks.append(mark(text[start:end]))

@@ -8,20 +8,21 @@ sums over sentences, so a bootstrap resample only reweighs them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, TypeVar
 
 import numpy as np
 
-from prosody_tts.evaluation.measure import Floats
+from prosody_tts.evaluation.measure import Floats, TokenMeasures
 from prosody_tts.evaluation.metrics import Source, nanmean
-from prosody_tts.evaluation.results import UtteranceResult, by_renditions
+from prosody_tts.evaluation.results import Readout, UtteranceResult, by_renditions
 
 MeasureName = Literal["log_f0", "energy", "log_duration"]
 #: Order of the last axis of word measures [words, 3].
 MEASURES: tuple[MeasureName, ...] = ("log_f0", "energy", "log_duration")
 #: Values of categorical factors as numbers.
 _NUMBERS = {"early": 0.0, "late": 1.0}
+_Measures = TypeVar("_Measures", TokenMeasures, Readout)
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def shares(results: Sequence[UtteranceResult], counts: Floats, confidence: float
         Metric name (``effect_sentiment``, ``effect_sentiment_readout``, ...) -> share. Empty for corpora that plant
         nothing.
     """
-    groups = list(by_renditions(results).values())
+    groups = list(by_renditions(_of_one_voice(results)).values())
     if not any(result.factors for result in results):
         return {}
     weights = np.vstack([np.ones((1, len(groups))), counts])
@@ -136,6 +137,27 @@ def shares(results: Sequence[UtteranceResult], counts: Floats, confidence: float
             if share is not None:
                 found[effect.column(source)] = share
     return found
+
+
+def _of_one_voice(results: Sequence[UtteranceResult]) -> Sequence[UtteranceResult]:
+    """Take each speaker's recorded mean F0 and energy off all measures: voices are no effect of what is said."""
+    speakers = {result.speaker for result in results}
+    if len(speakers) < 2:
+        return results
+    shifted = []
+    for speaker in sorted(speakers):
+        own = [result for result in results if result.speaker == speaker]
+        spoken = np.concatenate([word_measures(result, "recording") for result in own])
+        log_f0, energy = nanmean(spoken)[:2].tolist()
+        for item in own:
+            readout = None if item.readout is None else _lowered(item.readout, log_f0, energy)
+            reference, system = (_lowered(measures, log_f0, energy) for measures in (item.reference, item.system))
+            shifted.append(replace(item, reference=reference, system=system, readout=readout))
+    return shifted
+
+
+def _lowered(measures: _Measures, log_f0: float, energy: float) -> _Measures:
+    return replace(measures, log_f0=measures.log_f0 - log_f0, energy=measures.energy - energy)
 
 
 def _share(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from data_modules.audio import Analysis, analyse, frame_count
+from data_modules.audio import Analysis, analyse, frame_count, sample_count
 from data_modules.collate import text_batch, text_item
 from data_modules.corpora.contract import Progress
 from data_modules.sampler import VectorStore
@@ -67,23 +68,23 @@ def _copies(recordings: Sequence[Recording], experiment: Experiment) -> Iterator
 
 
 def _spoken(recordings: Sequence[Recording], stage: Stage) -> Iterator[tuple[list[Recording], Speech, str]]:
-    """Speak each sentence; once for all its renditions where nothing of the recording is used."""
+    """Speak each sentence in its speaker's voice; once for all that speaker's renditions where no vector is used."""
     experiment = stage.experiment
     sampler = stage.input("sampler") if experiment.vectors == "predicted" else None
     synthesizer = Synthesizer.read(experiment, stage.input("acoustic"), sampler)
     oracle = VectorStore(stage.input("acoustic")) if experiment.vectors == "recording" else None
-    groups: dict[str, list[Recording]] = {}
-    for recording in recordings:
-        key = recording.utterance.id if oracle is not None else recording.utterance.sentence
-        groups.setdefault(key, []).append(recording)
+    groups = _utterances(recordings) if oracle is not None else _sentences(recordings)
     names = sorted(groups, key=lambda name: (len(groups[name][0].sentence.phones), name))
     for start in range(0, len(names), BATCH):
         batch = names[start : start + BATCH]
-        items = [
-            text_item(name, groups[name][0].sentence, groups[name][0].bert, synthesizer.sampler_specification)
-            for name in batch
-        ]
-        text = text_batch(items)
+        spec = synthesizer.sampler_specification
+        firsts = [groups[name][0] for name in batch]
+        text = text_batch(
+            [
+                text_item(name, first.sentence, first.bert, spec, first.utterance.speaker)
+                for name, first in zip(batch, firsts, strict=True)
+            ]
+        )
         vectors: torch.Tensor | None
         if oracle is not None:
             rows = [torch.from_numpy(np.array(oracle.mean(name))) for name in batch]
@@ -92,6 +93,22 @@ def _spoken(recordings: Sequence[Recording], stage: Stage) -> Iterator[tuple[lis
             vectors = synthesizer.predict(text, experiment.synthesis.temperature, experiment.seed)
         for name, speech in zip(batch, synthesizer.speak(text, vectors), strict=True):
             yield groups[name], speech, name
+
+
+def _utterances(recordings: Sequence[Recording]) -> dict[str, list[Recording]]:
+    """Every recording for itself, by its id."""
+    return {recording.utterance.id: [recording] for recording in recordings}
+
+
+def _sentences(recordings: Sequence[Recording]) -> dict[str, list[Recording]]:
+    """Renditions of a sentence by one speaker, by the sentence; by its first utterance where several speak it."""
+    groups: dict[tuple[str, str], list[Recording]] = {}
+    for recording in recordings:
+        groups.setdefault((recording.utterance.sentence, recording.utterance.speaker), []).append(recording)
+    voices = Counter(sentence for sentence, _ in groups)
+    return {
+        (sentence if voices[sentence] == 1 else group[0].utterance.id): group for (sentence, _), group in groups.items()
+    }
 
 
 def _measure(
@@ -110,6 +127,7 @@ def _measure(
     return UtteranceResult(
         id=utterance.id,
         sentence=utterance.sentence,
+        speaker=utterance.speaker,
         text=utterance.text,
         tokens=tuple(tokens),
         factors=utterance.factors,
@@ -131,7 +149,7 @@ def _measure(
 
 def _of_frames(wave: NDArray[np.float32], frames: int, settings: AudioConfig) -> NDArray[np.float32]:
     """Cut or pad a wave so that its analysis has exactly as many frames as its mel."""
-    size = (frames - 1) * settings.hop
+    size = sample_count(frames, settings)
     wave = np.pad(wave[:size], (0, max(0, size - len(wave))))
     assert frame_count(len(wave), settings) == frames
     return wave

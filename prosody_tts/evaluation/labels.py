@@ -160,7 +160,9 @@ def _predict(
     ordered = sorted(ids, key=lambda name: (store.text.sentence(name).tokens, name))
     for start in range(0, len(ordered), BATCH):
         batch = ordered[start : start + BATCH]
-        text = text_batch([text_item(n, store.text.sentence(n), store.text.bert(n), spec) for n in batch])
+        text = text_batch(
+            [text_item(n, store.text.sentence(n), store.text.bert(n), spec, store.speaker(n)) for n in batch]
+        )
         generator = torch.Generator().manual_seed(experiment.seed + start)
         vectors = model.sample(text, experiment.synthesis.temperature, generator).double().numpy()
         for row, name in enumerate(batch):

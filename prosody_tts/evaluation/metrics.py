@@ -1,7 +1,8 @@
 """The metrics of a system's speech, each a figure per sentence; a table averages them over sentences.
 
 Renditions of a sentence are one observation, since they share a text: a metric of single utterances is averaged over
-a sentence's renditions first (RMSEs as root of the mean square), so that intervals and tests count sentences.
+a sentence's renditions first (RMSEs as root of the mean square), so that intervals and tests count sentences. What two
+speakers say are no renditions of each other: each speaker's have a figure, and the sentence has their mean.
 Definitions in the literature differ (Skerry-Ryan et al., arXiv 1803.09047, section 4.2); each metric states its own.
 """
 
@@ -14,7 +15,7 @@ from typing import Literal
 import numpy as np
 
 from prosody_tts.evaluation.measure import Floats
-from prosody_tts.evaluation.results import UtteranceResult, by_renditions
+from prosody_tts.evaluation.results import UtteranceResult, by_speaker
 
 Better = Literal["lower", "higher"]
 #: Where a figure comes from: the synthesised audio, or the decoder's read-out head.
@@ -53,12 +54,18 @@ class Metric:
 
 
 def by_sentence(results: Sequence[UtteranceResult]) -> dict[str, dict[str, float]]:
-    """Value of every metric for every sentence where it is defined: metric -> sentence -> value."""
-    groups = by_renditions(results)
+    """Value of every metric for every sentence where it is defined: metric -> sentence -> value.
+
+    A sentence that several speakers say has the mean over speakers.
+    """
+    groups = by_speaker(results)
     table: dict[str, dict[str, float]] = {}
     for metric in METRICS.values():
-        values = ((sentence, metric.of_sentence(group)) for sentence, group in groups.items())
-        table[metric.name] = {sentence: value for sentence, value in values if value is not None}
+        table[metric.name] = {}
+        for sentence, speakers in groups.items():
+            values = [value for value in map(metric.of_sentence, speakers) if value is not None]
+            if values:
+                table[metric.name][sentence] = float(np.mean(values)) if len(values) > 1 else values[0]
     return table
 
 

@@ -89,6 +89,7 @@ class UtteranceResult:
         mel_l1: nats, see ``measure.mel_l1``.
         mcd: dB, see ``measure.mcd``.
         audio: the synthesised audio, relative to the evaluation's folder.
+        speaker: who speaks; renditions of a sentence are compared within a speaker.
         factors: what a controlled corpus planted (``data_modules.corpora.contract.Utterance.factors``).
         readout: the decoder's read-out head, where the system has one.
         contour: F0 over time, where it was kept.
@@ -103,6 +104,7 @@ class UtteranceResult:
     mel_l1: float
     mcd: float
     audio: str
+    speaker: str = ""
     factors: dict[str, Any] = field(default_factory=dict)
     readout: Readout | None = None
     contour: Contour | None = None
@@ -125,6 +127,7 @@ class UtteranceResult:
         return {
             "id": self.id,
             "sentence": self.sentence,
+            "speaker": self.speaker,
             "text": self.text,
             "tokens": list(self.tokens),
             "factors": self.factors,
@@ -151,6 +154,7 @@ class UtteranceResult:
             mel_l1=data["mel_l1"],
             mcd=data["mcd"],
             audio=data["audio"],
+            speaker=data.get("speaker", ""),
             factors=data.get("factors", {}),
             readout=None if readout is None else Readout.from_dict(readout),
             contour=None if contour is None else Contour.from_dict(contour),
@@ -194,3 +198,14 @@ def by_renditions(results: Sequence[UtteranceResult]) -> dict[str, list[Utteranc
     for result in sorted(results, key=lambda item: (item.sentence, item.id)):
         groups.setdefault(result.sentence, []).append(result)
     return groups
+
+
+def by_speaker(results: Sequence[UtteranceResult]) -> dict[str, list[list[UtteranceResult]]]:
+    """Group as ``by_renditions``, and within a sentence by speaker: what two speakers say are no renditions."""
+    return {
+        sentence: [
+            [result for result in group if result.speaker == speaker]
+            for speaker in sorted({result.speaker for result in group})
+        ]
+        for sentence, group in by_renditions(results).items()
+    }

@@ -38,10 +38,11 @@ class Posterior:
 
 
 class ReferenceEncoder(nn.Module):
-    """Mel frames and spread phone states in, one vector a unit out.
+    """Mel frames, and with ``states`` above zero the spread phone states, in; one vector a unit out.
 
-    The phone states tell the encoder what is said, so that the vector need only hold how (CAMP, section 2.1). Frames
-    are read at ``stride``; convolutions, a BiLSTM, then ``pool`` takes one state a unit.
+    The phone states tell the encoder what is said, so that the vector need only hold how (CAMP, section 2.1); Kathaka's
+    hears the mel alone (section 3.1). ``mels`` counts every channel heard, an F0 track's included. Frames are read at
+    ``stride``; convolutions, a BiLSTM, then ``pool`` takes one state a unit.
 
     Contract: ``(mel [B, T, M], phone states [B, T, D], frame_to_unit [B, T], frame_lengths [B], U) -> Posterior``.
     """
@@ -51,6 +52,7 @@ class ReferenceEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.stride = stride
+        self.states = states
         self.pool, factor = POOLS[pool]
         self.reduce = nn.Linear((mels + states) * stride, width)
         self.stack = ConvStack(width, kernel, 2, dropout)
@@ -60,7 +62,7 @@ class ReferenceEncoder(nn.Module):
     def pooled(self, mel: Tensor, states: Tensor, frame_to_unit: Tensor, lengths: Tensor, units: int) -> Tensor:
         """One state per unit, [B, U, width * factor]."""
         mask = length_mask(lengths, mel.shape[1])
-        joined = torch.cat([mel, states], dim=2) * mask[:, :, None]
+        joined = torch.cat([mel, states[:, :, : self.states]], dim=2) * mask[:, :, None]
         pad = -joined.shape[1] % self.stride
         joined = nn.functional.pad(joined, (0, 0, 0, pad))
         steps = self.reduce(joined.reshape(joined.shape[0], joined.shape[1] // self.stride, -1))

@@ -11,6 +11,7 @@ from prosody_tts.nn.context import Contexts
 from prosody_tts.nn.layers import BiLSTM, first_and_last
 from prosody_tts.nn.priors import AutoregressivePrior, GaussianPrior
 from prosody_tts.nn.reference import Posterior
+from prosody_tts.nn.speakers import SpeakerEmbedding
 from prosody_tts.nn.units import length_mask, spread
 
 
@@ -77,18 +78,23 @@ class SamplerModel(nn.Module):
         to_units: UtteranceContext | WordContext | PhoneUnitContext,
         prior: GaussianPrior | AutoregressivePrior,
         latent: int,
+        speakers: SpeakerEmbedding | None = None,
     ) -> None:
         super().__init__()
         self.units: Units = units
         self.contexts = contexts
         self.to_units = to_units
         self.prior = prior
+        self.speakers = speakers
         self.register_buffer("mean", torch.zeros(latent))
         self.register_buffer("scale", torch.ones(latent))
 
     def context(self, text: TextBatch) -> tuple[Tensor, Tensor]:
         """Context of each unit [B, U, C] and the mask [B, U]."""
-        states = self.to_units(self.contexts(text), text)
+        tokens = self.contexts(text)
+        if self.speakers is not None:
+            tokens = self.speakers(tokens, text.word_lengths, text.speakers)
+        states = self.to_units(tokens, text)
         return states, length_mask(text.unit_lengths(self.units), states.shape[1])
 
     def loss(self, batch: SamplerBatch) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -24,6 +25,20 @@ def frame_to_phone(durations: Tensor, frames: int) -> Tensor:
 def spread(states: Tensor, index: Tensor) -> Tensor:
     """Copy states [B, U, D] to positions by an index map [B, P] of units (or [B, T] of phones): [B, P, D]."""
     return states.gather(1, index[:, :, None].expand(-1, -1, states.shape[2]))
+
+
+def place_in_unit(index: Tensor, mask: Tensor, count: int) -> Tensor:
+    """Where each position [B, P] stands in its unit, by its middle: from 0 at the start to 1 at the end."""
+    first, last = _bounds(index, mask, count)
+    start, length = first.gather(1, index), (last - first + 1).gather(1, index).clamp(min=1)
+    at = torch.arange(index.shape[1], device=index.device)
+    return ((at - start + 0.5) / length).clamp(0, 1)
+
+
+def hats(place: Tensor, count: int) -> Tensor:
+    """Triangular functions over [0, 1] that sum to one: places [B, P] -> [B, P, count]."""
+    knots = torch.linspace(0, 1, count, device=place.device, dtype=place.dtype)
+    return (1 - (place[:, :, None] - knots).abs() * (count - 1)).clamp(min=0)
 
 
 def pool_mean(states: Tensor, index: Tensor, mask: Tensor, count: int) -> Tensor:
@@ -65,14 +80,14 @@ def pool_middle(states: Tensor, index: Tensor, mask: Tensor, count: int) -> Tens
     return _pick(states, torch.div(first + last, 2, rounding_mode="floor"), last >= first)
 
 
-def pool_thirds(states: Tensor, index: Tensor, mask: Tensor, count: int) -> Tensor:
-    """Average the whole of each unit and its thirds, so that one vector can tell early from late: [B, U, 4 D]."""
+def pool_parts(states: Tensor, index: Tensor, mask: Tensor, count: int, parts: int) -> Tensor:
+    """Average the whole of each unit, and its parts, to tell early from late: [B, U, (1 + parts) D]."""
     first, last = _bounds(index, mask, count)
     frames = torch.arange(index.shape[1], device=index.device).expand_as(index)
     start, length = first.gather(1, index), (last - first + 1).gather(1, index).clamp(min=1)
-    third = torch.div((frames - start) * 3, length, rounding_mode="floor").clamp(0, 2)
-    parts = pool_mean(states, index * 3 + third, mask, count * 3).reshape(states.shape[0], count, -1)
-    return torch.cat([pool_mean(states, index, mask, count), parts], dim=2)
+    part = torch.div((frames - start) * parts, length, rounding_mode="floor").clamp(0, parts - 1)
+    means = pool_mean(states, index * parts + part, mask, count * parts).reshape(states.shape[0], count, -1)
+    return torch.cat([pool_mean(states, index, mask, count), means], dim=2)
 
 
 Pool = Callable[[Tensor, Tensor, Tensor, int], Tensor]
@@ -82,5 +97,6 @@ POOLS: dict[str, tuple[Pool, int]] = {
     "mean": (pool_mean, 1),
     "last": (pool_last, 1),
     "middle": (pool_middle, 1),
-    "thirds": (pool_thirds, 4),
+    "thirds": (partial(pool_parts, parts=3), 4),
+    "fifths": (partial(pool_parts, parts=5), 6),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +29,8 @@ class GriffinLim(nn.Module):
 
     No weights, and the same start for every clip, so that the same mel always gives the same samples. ``sample_rate``,
     ``low`` and ``high`` are in Hz; ``hop`` and ``window`` in samples; ``fft`` in points. Mel spectrograms are natural
-    logarithms of magnitudes behind Slaney's filters, frame ``t`` centred on sample ``t * hop``.
+    logarithms of magnitudes behind Slaney's filters of unit area, or with ``htk`` or without ``unit_area`` as librosa
+    has them; frame ``t`` is centred on sample ``t * hop``, with ``half_hop`` half a hop later.
     """
 
     def __init__(
@@ -43,13 +44,19 @@ class GriffinLim(nn.Module):
         high: float,
         iterations: int,
         momentum: float = 0.99,
+        htk: bool = False,
+        unit_area: bool = True,
+        half_hop: bool = False,
     ) -> None:
         super().__init__()
         from librosa.filters import mel as mel_filters
 
         self.sample_rate, self.hop, self.window, self.fft = sample_rate, hop, window, fft
         self.iterations, self.momentum = iterations, momentum
-        filters = torch.from_numpy(mel_filters(sr=sample_rate, n_fft=fft, n_mels=mels, fmin=low, fmax=high)).double()
+        self.half_hop = half_hop
+        norm: Literal["slaney"] | None = "slaney" if unit_area else None
+        bank = mel_filters(sr=sample_rate, n_fft=fft, n_mels=mels, fmin=low, fmax=high, htk=htk, norm=norm)
+        filters = torch.from_numpy(bank).double()
         self.register_buffer("inverse", torch.linalg.pinv(filters).float(), persistent=False)
         self.register_buffer("hann", torch.hann_window(window), persistent=False)
 
@@ -57,18 +64,19 @@ class GriffinLim(nn.Module):
     hann: Tensor
 
     def samples(self, lengths: Tensor) -> Tensor:
-        """[B] samples of clips of ``lengths`` frames: the distance between their first and last frame's centres."""
-        return (lengths - 1).clamp(min=0) * self.hop
+        """[B] samples of clips of ``lengths`` frames: one hop less than frames, with ``half_hop`` as many."""
+        return (lengths - (0 if self.half_hop else 1)).clamp(min=0) * self.hop
 
     @torch.no_grad()
     def forward(self, mel: Tensor, lengths: Tensor) -> Tensor:
         """Log-mel [B, T, M] with lengths [B] -> waveforms [B, L], zeros after each clip's ``samples``."""
-        sizes = self.samples(lengths).tolist()
-        waves = mel.new_zeros(mel.shape[0], max(sizes), dtype=torch.float32)
+        waves = mel.new_zeros(mel.shape[0], int(self.samples(lengths).max()), dtype=torch.float32)
         # Clip by clip: in a padded batch the transform would carry each clip's end into its padding and back.
-        for row, (frames, size) in enumerate(zip(lengths.tolist(), sizes, strict=True)):
-            if size > 0:
-                waves[row, :size] = self._clip(mel[row, :frames].float(), size)
+        for row, frames in enumerate(lengths.tolist()):
+            # From the first frame's centre to the last one's; what lies half a hop outside stays silent.
+            first, spoken = self.hop // 2 * self.half_hop, (frames - 1) * self.hop
+            if spoken > 0:
+                waves[row, first : first + spoken] = self._clip(mel[row, :frames].float(), spoken)
         return waves
 
     def _clip(self, mel: Tensor, size: int) -> Tensor:

@@ -11,6 +11,7 @@ from prosody_tts.evaluation.results import read_results
 from prosody_tts.evaluation.summary import Row, summarise
 from prosody_tts.files import read_json, write_json, write_text
 from prosody_tts.report import figures
+from prosody_tts.report.drawing import write_png
 from prosody_tts.report.page import Spoken, choose, write_page
 from prosody_tts.report.papers import ORACLES
 from prosody_tts.report.provenance import Provenance
@@ -69,13 +70,13 @@ def build(
     style = figures.styles(table.systems)
     shown = figures.default_shown(table, lower)
     by_id = {name: {result.id: result for result in found} for name, found in results.items()}
-    figures.write_png(figures.dots(table, style), folder / "metrics.png")
+    write_png(figures.dots(table, style), folder / "metrics.png")
     gaps = figures.gaps(table, style)
     if gaps is not None:
-        figures.write_png(gaps, folder / "gaps.png")
+        write_png(gaps, folder / "gaps.png")
     drawn = {name: found[chosen[0]] for name, found in by_id.items() if found[chosen[0]].contour is not None}
     if drawn:
-        figures.write_png(figures.contours(drawn, style, shown), folder / "contour.png")
+        write_png(figures.contours(drawn, style, shown), folder / "contour.png")
 
     write_json(folder / "table.json", [row.to_dict() for row in rows])
     write_json(folder / "provenance.json", provenance.to_dict())

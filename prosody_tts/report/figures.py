@@ -10,7 +10,6 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +17,7 @@ import numpy as np
 from prosody_tts.evaluation.measure import Floats
 from prosody_tts.evaluation.results import UtteranceResult
 from prosody_tts.evaluation.summary import COLUMNS, COPY_SYNTHESIS, Row
-from prosody_tts.files import atomic
+from prosody_tts.report.drawing import CHARACTER, FONT, HUES, INK, MUTED, PAPER, RULE, VARIABLES, blank, hertz, settings
 from prosody_tts.report.papers import ORACLES
 from prosody_tts.report.table import READOUT, Table
 
@@ -26,16 +25,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: Colours of the drawing that stand for CSS variables of the page; hex digits, lower case, none twice.
-INK, MUTED, RULE, PAPER = "#1b1f25", "#5c6571", "#d5d9df", "#fefefd"
-VARIABLES = {INK: "--ink", MUTED: "--muted", RULE: "--rule", PAPER: "--paper"}
 #: Name of the recordings among series.
 RECORDING = "recording"
-
-_DPI = 160
-_FONT = 9.0
-#: Inches a character of a label takes, on the safe side.
-_CHARACTER = 0.078
 
 
 @dataclass(frozen=True)
@@ -54,21 +45,6 @@ class Style:
         return "solid" if self.dash is None else (0, self.dash)
 
 
-#: Colours of systems, in light and in dark mode.
-HUES = (
-    ("#0b62a8", "#6db5f2"),
-    ("#b4480a", "#f59a5c"),
-    ("#18794e", "#5fcf9b"),
-    ("#a0307c", "#ef8fcf"),
-    ("#7a6200", "#d9bd3b"),
-    ("#4f46b8", "#a9a2fb"),
-    ("#0d7286", "#55c7dd"),
-    ("#a32a2f", "#f58a8d"),
-    ("#5e6f12", "#b9cf55"),
-    ("#7c4a2d", "#d6a583"),
-    ("#55606e", "#a9b6c6"),
-    ("#7d2bb0", "#cf9cf0"),
-)
 _MARKERS = ("s", "^", "D", "v", "p", "<", "h", ">", "d", "P", "X")
 _DASHES: tuple[tuple[float, ...] | None, ...] = (None, (5, 1.6), (1.2, 1.4), (6, 1.5, 1.2, 1.5), (3, 1.2))
 
@@ -105,9 +81,9 @@ def contours(
         raise ValueError(f"{any_result.id} has no contour")
     starts = contour.reference_starts
     words = any_result.words
-    width = max(7.6, 1.15 * _CHARACTER * sum(len(any_result.tokens[word]) + 2 for word in words))
-    with _settings():
-        figure = _figure(width, 3.0)
+    width = max(7.6, 1.15 * CHARACTER * sum(len(any_result.tokens[word]) + 2 for word in words))
+    with settings():
+        figure = blank(width, 3.0)
         axes = figure.add_axes((0.62 / width, 0.17, 1 - 0.74 / width, 0.7 if legend else 0.8))
         _draw(axes, style[RECORDING], starts, contour.reference_f0, contour.hop_seconds, starts, thick=True)
         _marks(axes, style[RECORDING], starts, words, any_result.reference.log_f0, size=5.2)
@@ -120,7 +96,7 @@ def contours(
             )
             _marks(axes, style[name], starts, words, result.system.log_f0, size=4.6)
         _words(axes, any_result, starts, width)
-        _hertz(axes)
+        hertz(axes)
         axes.set_xlim(starts[words[0]] - 0.04, starts[words[-1] + 1] + 0.04)
         axes.set_ylabel("F0 (Hz)", color=MUTED)
         if legend:
@@ -201,7 +177,7 @@ def _words(axes: Axes, result: UtteranceResult, starts: Floats, width: float) ->
         axes.axvline(starts[word], color=RULE, linewidth=0.7, zorder=1)
         axes.axvline(starts[word + 1], color=RULE, linewidth=0.7, zorder=1)
         middle = (starts[word] + starts[word + 1]) / 2
-        half = _CHARACTER * len(result.tokens[word]) / 2 + 0.03
+        half = CHARACTER * len(result.tokens[word]) / 2 + 0.03
         row = 0 if middle * scale - half >= free[0] else 1
         free[row] = middle * scale + half
         axes.text(
@@ -212,27 +188,10 @@ def _words(axes: Axes, result: UtteranceResult, starts: Floats, width: float) ->
             ha="center",
             va="top",
             color=INK,
-            fontsize=_FONT + 0.5,
+            fontsize=FONT + 0.5,
             parse_math=False,  # a text may hold dollars
         )
     axes.set_xticks([])
-
-
-def _hertz(axes: Axes) -> None:
-    from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
-
-    low, high = axes.dataLim.y0, axes.dataLim.y1
-    axes.set_yscale("log")
-    if not (np.isfinite(low) and np.isfinite(high) and 0 < low <= high):
-        low, high = 80.0, 250.0
-    axes.set_ylim(low / 1.06, high * 1.06)
-    step = next((step for step in (5, 10, 20, 25, 50, 100) if (high - low) / step <= 7), 200)
-    ticks = np.arange(np.ceil(low / 1.06 / step) * step, high * 1.06, step)
-    axes.yaxis.set_major_locator(FixedLocator(list(ticks)))
-    axes.yaxis.set_major_formatter("{x:.0f}")
-    axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.grid(axis="y", color=RULE, linewidth=0.5)
 
 
 def dots(table: Table, style: Mapping[str, Style], columns: int = 3) -> Figure:
@@ -240,10 +199,10 @@ def dots(table: Table, style: Mapping[str, Style], columns: int = 3) -> Figure:
     metrics, systems = table.main, table.systems
     columns = min(columns, len(metrics))
     lines = -(-len(metrics) // columns)
-    label, panel, tall = 0.25 + _CHARACTER * max(map(len, systems)), 1.95, 0.95 + 0.24 * len(systems)
+    label, panel, tall = 0.25 + CHARACTER * max(map(len, systems)), 1.95, 0.95 + 0.24 * len(systems)
     width, height = label + panel * columns, tall * lines
-    with _settings():
-        figure = _figure(width, height)
+    with settings():
+        figure = blank(width, height)
         for index, metric in enumerate(metrics):
             line, column = divmod(index, columns)
             bottom = height - tall * (line + 1) + 0.42
@@ -270,8 +229,8 @@ def _panel(axes: Axes, table: Table, metric: str, style: Mapping[str, Style]) ->
         axes.axvline(lower.value, color=MUTED, linewidth=0.8, linestyle=(0, (2, 2)), zorder=0)
     better = "← better" if column.better == "lower" else "better →"
     unit = f" ({column.unit})".replace("g ", "g\u00a0") if column.unit else ""
-    axes.set_title(_wrapped(f"{column.label}{unit}", 25), color=INK, fontsize=_FONT, loc="left", pad=5)
-    axes.set_xlabel(better, color=MUTED, fontsize=_FONT - 1.5, loc="left" if column.better == "lower" else "right")
+    axes.set_title(_wrapped(f"{column.label}{unit}", 25), color=INK, fontsize=FONT, loc="left", pad=5)
+    axes.set_xlabel(better, color=MUTED, fontsize=FONT - 1.5, loc="left" if column.better == "lower" else "right")
     axes.set_ylim(len(table.systems) - 0.5, -0.5)
     axes.margins(x=0.12)
     axes.locator_params(axis="x", nbins=4)
@@ -288,10 +247,10 @@ def gaps(table: Table, style: Mapping[str, Style]) -> Figure | None:
     systems = [system for system in table.systems if rows[system]]
     if not systems:
         return None
-    label = 0.3 + _CHARACTER * max(map(len, systems))
+    label = 0.3 + CHARACTER * max(map(len, systems))
     width, height = label + 6.2, 1.35 + 0.5 * len(systems)
-    with _settings():
-        figure = _figure(width, height)
+    with settings():
+        figure = blank(width, height)
         axes = figure.add_axes((label / width, 0.5 / height, 1 - (label + 0.15) / width, 1 - 1.05 / height))
         for place, system in enumerate(systems):
             axes.axhline(place, color=RULE, linewidth=0.5, zorder=0)
@@ -388,12 +347,6 @@ def default_shown(table: Table, lower: str) -> list[str]:
     return shown or list(table.systems[:2])
 
 
-def write_png(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG on paper white, atomically, without a date or a version."""
-    with _settings(), atomic(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=_DPI, facecolor="white", metadata={"Software": None})
-
-
 def svg(
     figure: Figure, prefix: str, label: str, hidden: Sequence[int] = (), style: Mapping[str, Style] | None = None
 ) -> str:
@@ -409,7 +362,7 @@ def svg(
     from html import escape
 
     stream = io.StringIO()
-    with _settings():
+    with settings():
         figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
     text = stream.getvalue()
     text = text[text.index("<svg") :]
@@ -449,41 +402,6 @@ def _with_variables(style: str, colours: Mapping[str, str]) -> str:
     for colour, name in colours.items():
         style = style.replace(colour, f"var({name})")
     return style.replace("font-family: 'DejaVu Sans'", "font-family: inherit")
-
-
-def _figure(width: float, height: float) -> Figure:
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height))
-
-
-def _settings() -> Any:
-    """Matplotlib's settings for these figures: few lines, text kept as text, ids that do not change between runs."""
-    import matplotlib
-
-    return matplotlib.rc_context(
-        {
-            "font.family": ["DejaVu Sans"],
-            "font.size": _FONT,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.spines.left": False,
-            "axes.edgecolor": RULE,
-            "axes.linewidth": 0.8,
-            "axes.labelsize": _FONT - 0.5,
-            "xtick.color": RULE,
-            "ytick.color": RULE,
-            "xtick.labelcolor": MUTED,
-            "ytick.labelcolor": INK,
-            "xtick.labelsize": _FONT - 1,
-            "ytick.labelsize": _FONT,
-            "ytick.major.size": 0,
-            "xtick.major.size": 3,
-            "text.color": INK,
-            "svg.fonttype": "none",
-            "svg.hashsalt": "prosody_tts",
-        }
-    )
 
 
 def _wrapped(text: str, width: int) -> str:

@@ -16,6 +16,7 @@ from prosody_tts.evaluation.results import UtteranceResult, by_renditions
 from prosody_tts.evaluation.summary import COLUMNS, COPY_SYNTHESIS, Row
 from prosody_tts.files import write_text
 from prosody_tts.report import figures
+from prosody_tts.report.drawing import HUES
 from prosody_tts.report.figures import RECORDING, Style
 from prosody_tts.report.papers import ORACLES
 from prosody_tts.report.provenance import Provenance
@@ -73,7 +74,7 @@ def write_page(
     gaps = figures.gaps(table, style)
     upper = "the vocoded recordings" if COPY_SYNTHESIS in systems else "the recordings"
     every = [_every(row) for row in table.rows]
-    page = _template().render(
+    page = template("page.html").render(
         title=f"Prosody on {provenance.corpus}",
         findings=findings(table, lower, upper),
         facts=_facts(table, systems, provenance),
@@ -96,7 +97,7 @@ def write_page(
         every=every,
         provenance=_provenance(provenance),
         notes=provenance.notes,
-        hues=figures.HUES,
+        hues=HUES,
     )
     write_text(path, page)
 
@@ -140,13 +141,16 @@ def audio_data(path: Path) -> str:
     return "data:audio/flac;base64," + base64.b64encode(stream.getvalue()).decode("ascii")
 
 
-def _template() -> Any:
+def template(name: str, *folders: Path) -> Any:
+    """A page's template from ``folders`` or the report's own, which hold style and script; it escapes every value."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, undefined=StrictUndefined
+        loader=FileSystemLoader([*folders, Path(__file__).parent / "templates"]),
+        autoescape=True,
+        undefined=StrictUndefined,
     )
-    return environment.get_template("page.html")
+    return environment.get_template(name)
 
 
 def _safe(text: str) -> Any:

@@ -11,7 +11,7 @@ from torch import Tensor
 from data_modules.batches import AcousticBatch
 from data_modules.store import Specification
 from prosody_tts.config import AcousticConfig
-from prosody_tts.nn.acoustic import AcousticModel, Rendered
+from prosody_tts.nn.acoustic import AcousticModel
 from prosody_tts.nn.reference import Posterior
 from prosody_tts.nn.units import length_mask
 from prosody_tts.stages.fit import adam
@@ -21,8 +21,8 @@ class AcousticStage(LightningModule):
     """Wires loss, annealing and optimiser to an ``AcousticModel``.
 
     Loss: L1 of the normalised mel (CAMP, section 2.4), ``kl`` times the KL divergence to N(0, I) in nats per mel
-    channel and frame of a unit's mean length, annealed linearly, L1 of log durations, and L1 of the read-out of word
-    F0 and energy.
+    channel and frame of a unit's mean length, annealed linearly, L1 of log durations, and L1 of word F0 and energy
+    as read from the decoder's states and, in the contour, from the vectors alone.
     """
 
     def __init__(self, model: AcousticModel, settings: AcousticConfig, specification: Specification) -> None:
@@ -33,27 +33,30 @@ class AcousticStage(LightningModule):
 
     def losses(self, batch: AcousticBatch) -> dict[str, Tensor]:
         """Every term, un-weighted."""
-        rendered, log_durations, posterior = self.model(batch)
-        text = batch.text
+        rebuilt = self.model(batch)
+        rendered, posterior, text = rebuilt.rendered, rebuilt.posterior, batch.text
         frames = length_mask(batch.frame_lengths, batch.mel.shape[1])
         phones = length_mask(text.phone_lengths, text.phones.shape[1])
         terms = {
             "mel": (rendered.mel - batch.mel).abs()[frames].mean(),
-            "duration": (log_durations - batch.durations.float().log1p()).abs()[phones].mean(),
-            "readout": self._readout(rendered, batch),
+            "duration": (rebuilt.log_durations - batch.durations.float().log1p()).abs()[phones].mean(),
+            "readout": self._prosody(rendered.readout, batch),
         }
+        if rebuilt.contour is not None:
+            terms["contour"] = self._prosody(rebuilt.contour, batch)
         if posterior is not None:
             units = length_mask(text.unit_lengths(self.model.units), posterior.mean.shape[1])
             terms["kl"] = posterior.kl()[units].mean()
         return terms
 
     @staticmethod
-    def _readout(rendered: Rendered, batch: AcousticBatch) -> Tensor:
+    def _prosody(predicted: Tensor, batch: AcousticBatch) -> Tensor:
+        """L1 of word F0 and energy, [B, W, 2] against the recording's, over voiced words and words with frames."""
         present = batch.durations.new_zeros(batch.word_f0.shape).scatter_add(
             1, batch.text.phone_to_word, batch.durations
         )
-        f0 = (rendered.readout[:, :, 0] - batch.word_f0).abs() * batch.word_voiced
-        energy = (rendered.readout[:, :, 1] - batch.word_energy).abs() * (present > 0)
+        f0 = (predicted[:, :, 0] - batch.word_f0).abs() * batch.word_voiced
+        energy = (predicted[:, :, 1] - batch.word_energy).abs() * (present > 0)
         return f0.sum() / batch.word_voiced.sum().clamp(min=1) + energy.sum() / (present > 0).sum().clamp(min=1)
 
     def weight_of_kl(self) -> float:
@@ -68,6 +71,8 @@ class AcousticStage(LightningModule):
             + self.settings.duration_weight * terms["duration"]
             + self.settings.readout_weight * terms["readout"]
         )
+        if "contour" in terms:
+            loss = loss + self.settings.contour_weight * terms["contour"]
         if "kl" in terms:
             loss = loss + self.weight_of_kl() * terms["kl"]
         self._log("train", {"loss": loss, **terms}, batch)

@@ -45,11 +45,16 @@ class AlignerStage(LightningModule):
     def _log(self, name: str, value: Tensor, batch: AcousticBatch) -> None:
         self.log(name, value, on_step=False, on_epoch=True, batch_size=len(batch.text.ids))
 
-    @torch.inference_mode()
     def align(self, batch: AcousticBatch) -> Tensor:
+        """Frames of every phone [B, P] on the most probable path (``align_scored``)."""
+        return self.align_scored(batch)[0]
+
+    @torch.inference_mode()
+    def align_scored(self, batch: AcousticBatch) -> tuple[Tensor, list[float]]:
         """Frames of every phone [B, P] on the most probable path; each row sums to its ``frame_lengths``.
 
-        Pauses may have none, phones have one at least.
+        Pauses may have none, phones have one at least. The second value [B] is the path's score per frame, in nats: the
+        mean logarithm of the states' posteriors over their priors.
 
         Raises:
             ValueError: a clip has fewer frames than phones; names the utterance.
@@ -63,8 +68,9 @@ class AlignerStage(LightningModule):
                 )
         emissions = self.model(batch.mel, batch.frame_lengths, states)
         durations = torch.zeros_like(batch.text.phones)
+        scores = []
         for row, (frames, size) in enumerate(zip(batch.frame_lengths.tolist(), states.lengths.tolist(), strict=True)):
-            path, _ = best_path(
+            path, score = best_path(
                 emissions[row, :frames, :size].double().cpu().numpy(),
                 states.jumps[:, row, :size].double().cpu().numpy(),
                 states.first[row, :size].double().cpu().numpy(),
@@ -72,7 +78,8 @@ class AlignerStage(LightningModule):
             )
             phones = states.phone[row, torch.from_numpy(path).to(states.phone.device)]
             durations[row] = torch.bincount(phones, minlength=durations.shape[1])
-        return durations
+            scores.append(score / frames)
+        return durations, scores
 
     def configure_optimizers(self) -> Any:
         return adam(self, self.optim)

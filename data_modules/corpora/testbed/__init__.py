@@ -10,14 +10,22 @@ from typing import Any
 
 import numpy as np
 
+from data_modules import espeak
 from data_modules.corpora.contract import Corpus, Fault, Progress, Split, Utterance
 from data_modules.corpora.testbed import grammar, rules
 from data_modules.corpora.testbed.render import Clip, speak_all
 from data_modules.corpora.testbed.tree import Tree
+from data_modules.espeak import LANGUAGE
 from prosody_tts.config import DataConfig, Experiment
+from prosody_tts.errors import UserError
 
 #: Raise it whenever the same settings would give another corpus.
 VERSION = 1
+#: Speaker of a corpus with one voice, ``espeak.VOICE``.
+SPEAKER = "espeak"
+#: Speakers of a corpus with several: variants of eSpeak's American English that speak the same phones. The same manner
+#: gives them 1, .58, 1.36, .56, 1.15 and 1.18 times the F0 of the first.
+VOICES = ("f1", "m3", "Andrea", "m2", "f5", "f3")
 
 
 @dataclass(frozen=True)
@@ -29,12 +37,14 @@ class Planned:
     split: Split
     tree: Tree
     factors: dict[str, Any]
+    speaker: str = SPEAKER
 
     def clip(self, folder: Path) -> Clip:
         """What to speak, below the corpus's folder."""
         whole, words = rules.effects(self.factors)
         attributes = tuple(rules.attributes(whole, word) for word in words)
-        return Clip(self.id, str(folder / self.audio), self.tree.text(), rules.manner(whole), attributes)
+        voice = espeak.VOICE if self.speaker == SPEAKER else f"{LANGUAGE}+{self.speaker}"
+        return Clip(self.id, str(folder / self.audio), self.tree.text(), rules.manner(whole), attributes, voice)
 
     @property
     def audio(self) -> str:
@@ -45,18 +55,41 @@ class Planned:
 def plan(data: DataConfig) -> Iterator[Planned]:
     """Every utterance of the corpus in the order of speaking: training, development, test.
 
-    Training sentences have one rendition, the others ``data.renditions``.
+    Training sentences have one rendition, the others ``data.renditions``, all by one speaker.
     """
     counts: dict[Split, int] = {"train": data.train_sentences, "dev": data.dev_sentences, "test": data.test_sentences}
     for split, count in counts.items():
         random = np.random.default_rng([data.seed, 3 + grammar.SPLITS.index(split)])
         repeats = 1 if split == "train" else data.renditions
+        speakers = _speakers(split, data)
         for number, parsed in enumerate(grammar.sentences(split, count, data.seed)):
-            sentence = f"{split}-{number:04d}"
+            sentence, speaker = f"{split}-{number:04d}", next(speakers)
             for index, (register, accent) in enumerate(rules.renditions(repeats, random)):
                 name = sentence if split == "train" else f"{sentence}-r{index}"
                 planted = rules.factors(parsed.tree, parsed.sentiment, register, accent)
-                yield Planned(name, sentence, split, parsed.tree, planted)
+                yield Planned(name, sentence, split, parsed.tree, planted, speaker)
+
+
+def voices(data: DataConfig) -> tuple[str, ...]:
+    """The corpus's speakers.
+
+    Raises:
+        UserError: there are fewer voices than ``data.speakers``.
+    """
+    if data.speakers > len(VOICES):
+        raise UserError(f"data.speakers={data.speakers} is more than the testbed's {len(VOICES)} voices; lower it")
+    return VOICES[: data.speakers] if data.speakers > 1 else (SPEAKER,)
+
+
+def _speakers(split: Split, data: DataConfig) -> Iterator[str]:
+    """Who speaks each sentence of a split: all speakers in turn, each turn in an order of its own.
+
+    A fixed order would give a speaker all sentences of a polarity, which take turns too.
+    """
+    names = voices(data)
+    random = np.random.default_rng([data.seed, 6 + grammar.SPLITS.index(split)])
+    while True:
+        yield from (names[int(index)] for index in random.permutation(len(names)))
 
 
 class Testbed:
@@ -65,9 +98,16 @@ class Testbed:
     __test__ = False  # its name looks like a test class
 
     def identity(self, experiment: Experiment) -> dict[str, Any]:
-        """Versions of the generator and of eSpeak NG, and the settings read."""
+        """Versions of the generator and of eSpeak NG, and the settings read.
+
+        Raises:
+            UserError: there are fewer voices than ``data.speakers``.
+        """
         data = experiment.data
+        # A corpus with one speaker is what it was before there could be several.
+        speakers = {} if voices(data) == (SPEAKER,) else {"speakers": voices(data)}
         return {
+            **speakers,
             "corpus": "testbed",
             "version": VERSION,
             "espeak": importlib.metadata.version("espeakng-loader"),
@@ -100,11 +140,11 @@ class Testbed:
                         text=item.tree.text(),
                         audio=item.audio,
                         split=item.split,
-                        speaker="espeak",
+                        speaker=item.speaker,
                         phones=clip.phones,
                         tree=str(item.tree),
                         factors=item.factors,
                     )
                 )
             progress(done, len(planned), "speaking the testbed")
-        return Corpus("testbed", folder, tuple(utterances), tuple(faults))
+        return Corpus("testbed", folder, tuple(utterances), tuple(faults), "official")

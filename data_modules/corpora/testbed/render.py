@@ -39,7 +39,7 @@ GUARDS = ("", "<mark name='word'/>")
 class Clip:
     """What to speak and where to write it.
 
-    ``attributes`` are SSML's, in per cent of ``manner``, one dict a word of ``text``.
+    ``attributes`` are SSML's, in per cent of ``manner``, one dict a word of ``text``; ``voice`` is eSpeak's.
     """
 
     id: str
@@ -47,6 +47,7 @@ class Clip:
     text: str
     manner: Manner
     attributes: tuple[dict[str, int], ...]
+    voice: str = espeak.VOICE
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def speak(clip: Clip, guard: str = GUARDS[0]) -> tuple[np.ndarray, int, tuple[Ph
     """
     ssml, spans = markup(clip, guard)
     words = [clip.text[start:end] for start, end in espeak.word_spans(clip.text)]
-    speech = espeak.speak(ssml, clip.manner, ssml=True)
+    speech = espeak.speak(ssml, clip.manner, ssml=True, voice=clip.voice)
     owners = espeak.words_of_phones(speech, spans, words)
     events = [event for event in speech.events if event.kind == "phone"]
     spoken = [[e.label for e, owner in zip(events, owners, strict=True) if owner == word] for word in range(len(words))]
@@ -167,7 +168,7 @@ def main() -> None:
     """Read clips from standard input, write their wavs, and print what was spoken."""
     for line in sys.stdin:
         data = json.loads(line)
-        clip = Clip(data["id"], data["path"], data["text"], Manner(**data["manner"]), tuple(data["attributes"]))
+        clip = Clip(**{**data, "manner": Manner(**data["manner"]), "attributes": tuple(data["attributes"])})
         spoken = _write(clip)
         phones = [(phone.label, phone.start, phone.end, phone.word) for phone in spoken.phones]
         print(json.dumps({"id": spoken.id, "phones": phones, "fault": spoken.fault}), flush=True)

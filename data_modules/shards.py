@@ -1,0 +1,47 @@
+"""Features in shards: a folder of arrays for so many utterances each, read as memory maps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Arrays of a shard of features.
+MEASURES = ("mel", "f0", "energy")
+#: Shards of one measure that a process keeps mapped.
+OPEN_SHARDS = 64
+
+
+class Sharded:
+    """Arrays of utterances laid end to end in numbered shards, of ``sizes`` utterances each; item ``i`` is a copy.
+
+    Shards are mapped when they are read, and few at a time: a process may hold only so many files open.
+    """
+
+    def __init__(self, folder: Path, name: str, sizes: Sequence[int], lengths: NDArray[np.int64]) -> None:
+        self.folder, self.name = folder, name
+        self.firsts = np.cumsum([0, *sizes])
+        self.ends = np.cumsum(lengths)
+        self.lengths = lengths
+        self._open = lru_cache(maxsize=OPEN_SHARDS)(self._map)
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __getitem__(self, row: int) -> NDArray[Any]:
+        shard = int(np.searchsorted(self.firsts, row, side="right")) - 1
+        first = self.firsts[shard]
+        end = self.ends[row] - (self.ends[first - 1] if first else 0)
+        return np.array(self._open(shard)[end - self.lengths[row] : end])
+
+    def _map(self, shard: int) -> NDArray[Any]:
+        return np.load(shard_folder(self.folder, shard) / f"{self.name}.npy", mmap_mode="r", allow_pickle=False)
+
+
+def shard_folder(folder: Path, number: int) -> Path:
+    """Where the audio stage keeps a shard."""
+    return folder / "shards" / f"{number:05d}"

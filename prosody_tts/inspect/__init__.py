@@ -1,0 +1,1 @@
+"""What a corpus and an utterance look like: figures, plots, pictures. ``inspect.build`` makes them all."""

@@ -1,0 +1,311 @@
+"""A corpus with TextGrids takes its times from them, leaves out what disagrees, and what it exports it takes back."""
+
+from __future__ import annotations
+
+import tarfile
+import zipfile
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from data_modules.alignment import grid_files
+from data_modules.alignment.attach import attach
+from data_modules.alignment.export import textgrid
+from data_modules.alignment.grid_files import read_grids
+from data_modules.alignment.report import DEVIATIONS, report, summary
+from data_modules.corpora.contract import Corpus, PhoneTime, Utterance, silent
+from data_modules.corpora.screening import sentence_id
+from data_modules.text.sentence import PAUSE, TAGS, ParseGraph, Sentence, Word
+from prosody_tts import cli
+from prosody_tts.config import Experiment, load
+from prosody_tts.errors import UserError
+from prosody_tts.files import read_json
+from prosody_tts.pipeline import RESULT, folder, plan
+
+RATE = 16000
+SECONDS = 2.0
+TEXTS = {
+    "a1": "The cat sat.",
+    "a2": "A cat sat?",
+    "a3": "The cat!",
+    "a4": "Sat, the cat.",
+    "a5": "Cat and cat.",
+    "a6": "The sat, sat.",
+}
+PHONES = {
+    "the": ["DH", "AH0"],
+    "a": ["AH0"],
+    "cat": ["K", "AE1", "T"],
+    "sat": ["S", "AE1", "T"],
+    "and": ["AE1", "N", "D"],
+}
+
+
+def write_corpus(root: Path) -> Path:
+    """A folder of noisy clips with transcripts."""
+    (root / "wavs").mkdir(parents=True)
+    for seed, name in enumerate(TEXTS):
+        wave = np.random.default_rng(seed).normal(0, 0.1, round(SECONDS * RATE))
+        soundfile.write(root / "wavs" / f"{name}.wav", wave, RATE)
+    (root / "metadata.csv").write_text("".join(f"{name}|{text}\n" for name, text in TEXTS.items()))
+    return root
+
+
+def grid_of(text: str, step: float = 0.1, start: float = 0.3) -> str:
+    """A grid of a text whose phones last ``step`` seconds."""
+    words = [word.strip("?!.,").lower() for word in text.split()]
+    times, clock = [PhoneTime(PAUSE, 0.0, start, -1)], start
+    for index, word in enumerate(words):
+        for label in PHONES[word]:
+            times.append(PhoneTime(label, clock, clock + step, index))
+            clock += step
+    return textgrid(words, times)
+
+
+def write_grids(root: Path) -> Path:
+    root.mkdir()
+    for name, text in TEXTS.items():
+        (root / f"{name}.TextGrid").write_text(grid_of(text))
+    return root
+
+
+def corpus(root: Path) -> Corpus:
+    """What the builder of ``folder`` would return."""
+    utterances = tuple(
+        Utterance(name, sentence_id(text), text, f"wavs/{name}.wav", "train") for name, text in TEXTS.items()
+    )
+    return Corpus("folder", root, utterances)
+
+
+def experiment(source: Path, run: Path, allowed_bad: float = 1.0) -> Experiment:
+    made = Experiment(corpus="folder", corpus_path="x", textgrids=str(source))
+    made.run.folder = str(run)
+    made.data.allowed_bad = allowed_bad
+    return made
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> Path:
+    return write_corpus(tmp_path / "corpus")
+
+
+@pytest.fixture
+def grids(tmp_path: Path) -> Path:
+    return write_grids(tmp_path / "grids")
+
+
+def packed(source: Path, kind: str) -> Path:
+    archive = source.parent / f"grids.{kind}"
+    if kind == "zip":
+        with zipfile.ZipFile(archive, "w") as bundle:
+            for path in source.rglob("*.TextGrid"):
+                bundle.write(path, f"speaker/{path.relative_to(source)}")
+    else:
+        with tarfile.open(archive, f"w:{kind.removeprefix('tar').removeprefix('.')}") as tar:
+            tar.add(source, "speaker")
+    return archive
+
+
+# Where grids lie
+
+
+@pytest.mark.parametrize("kind", ["tar", "tar.xz", "zip"])
+def test_an_archive_gives_what_its_folder_gives(grids: Path, kind: str) -> None:
+    wanted = {"a1", "a3", "elsewhere"}
+    expected = {name: (grids / f"{name}.TextGrid").read_bytes() for name in ("a1", "a3")}
+    assert dict(read_grids(str(grids), wanted)) == expected
+    assert dict(read_grids(str(packed(grids, kind)), wanted)) == expected
+
+
+def test_links_and_members_that_climb_out_are_refused(tmp_path: Path) -> None:
+    for name, kind in (("../a1.TextGrid", tarfile.REGTYPE), ("/a1.TextGrid", tarfile.REGTYPE), ("a1", tarfile.SYMTYPE)):
+        with tarfile.open(tmp_path / "bad.tar", "w") as tar:
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, "/etc/passwd"
+            tar.addfile(member, BytesIO())
+        with pytest.raises(UserError, match="climbs out" if kind == tarfile.REGTYPE else "is a link"):
+            list(read_grids(str(tmp_path / "bad.tar"), {"a1"}))
+    with zipfile.ZipFile(tmp_path / "bad.zip", "w") as bundle:
+        bundle.writestr("x/../../a1.TextGrid", "")
+    with pytest.raises(UserError, match="climbs out"):
+        list(read_grids(str(tmp_path / "bad.zip"), {"a1"}))
+    link = zipfile.ZipInfo("a1.TextGrid")
+    link.external_attr = 0o120777 << 16
+    with zipfile.ZipFile(tmp_path / "link.zip", "w") as bundle:
+        bundle.writestr(link, "/etc/passwd")
+    with pytest.raises(UserError, match="is a link"):
+        list(read_grids(str(tmp_path / "link.zip"), {"a1"}))
+
+
+@pytest.mark.parametrize("kind", ["tar", "tar.xz", "zip"])
+def test_a_damaged_archive_is_one_sentence(grids: Path, kind: str) -> None:
+    archive = packed(grids, kind)
+    content = archive.read_bytes()
+    for damaged in (content[: len(content) // 2], b"", b"no archive"):
+        archive.write_bytes(damaged)
+        with pytest.raises(UserError, match=r"^textgrids=.*grids"):
+            list(read_grids(str(archive), set(TEXTS)))
+    with pytest.raises(UserError, match="is no folder and no archive"):
+        list(read_grids(str(grids / "nowhere"), set(TEXTS)))
+    (empty := grids.parent / "empty").mkdir()
+    with pytest.raises(UserError, match=r"holds no \.TextGrid file"):
+        list(read_grids(str(empty), set(TEXTS)))
+
+
+def test_a_grid_twice_or_too_large_is_told(
+    recorded: Path, grids: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (grids / "again").mkdir()
+    (grids / "again" / "a1.TextGrid").write_text(grid_of(TEXTS["a1"]))
+    for source in (grids, packed(grids, "tar"), packed(grids, "zip")):
+        made = attach(corpus(recorded), experiment(source, tmp_path / "run"), silent)
+        assert [fault.item for fault in made.faults] == ["a1"] and "is there twice" in made.faults[0].reason
+    monkeypatch.setattr(grid_files, "MOST_BYTES", (grids / "a3.TextGrid").stat().st_size)
+    for source in (grids, packed(grids, "tar"), packed(grids, "zip")):
+        sound = {name for name, content in read_grids(str(source), {"a2", "a3"}) if isinstance(content, bytes)}
+        assert sound == {"a3"}
+
+
+# What an utterance is given
+
+
+def test_utterances_carry_the_times_of_their_grids(recorded: Path, grids: Path, tmp_path: Path) -> None:
+    made = attach(corpus(recorded), experiment(grids, tmp_path / "run", 0.0), silent)
+    assert made.faults == () and {u.split for u in made.utterances} == {"train", "dev", "test"}
+    first = made.utterances[0]
+    assert first.phones is not None
+    assert [(p.label, p.word) for p in first.phones[:4]] == [(PAUSE, -1), ("DH", 0), ("AH0", 0), ("K", 1)]
+    assert [p.end for p in first.phones] == pytest.approx([0.3 + 0.1 * k for k in range(9)])
+
+
+def test_every_disagreement_is_a_fault_that_quotes_both_sides(recorded: Path, grids: Path, tmp_path: Path) -> None:
+    (grids / "a1.TextGrid").unlink()
+    (grids / "a2.TextGrid").write_text(grid_of("A cat and."))
+    (grids / "a3.TextGrid").write_text(grid_of("The cat.", step=0.4))
+    (grids / "a4.TextGrid").write_text(grid_of(TEXTS["a4"]).replace('"AE1"', '"spn"'))
+    (grids / "a5.TextGrid").write_text("not a grid")
+    made = attach(corpus(recorded), experiment(grids, tmp_path / "run"), silent)
+    reasons = {fault.item: fault.reason for fault in made.faults}
+    assert [u.id for u in made.utterances] == ["a6"] and len(reasons) == 5
+    for name, expected in {
+        "a1": "has no TextGrid a1.TextGrid in",
+        "a2": "the grid says 'and' where the transcript has 'sat'",
+        "a3": "the grid ends at 2.3 s and the audio at 2.000 s",
+        "a4": "no phones ('spn') for the transcript's word 'Sat'",
+        "a5": "is not a TextGrid",
+    }.items():
+        assert expected in reasons[name] and "\n" not in reasons[name]
+    with pytest.raises(UserError, match="5 of 6 utterances are faulty"):
+        attach(corpus(recorded), experiment(grids, tmp_path / "run", 0.5), silent)
+
+
+def test_a_grid_a_frame_longer_than_its_audio_is_sound(recorded: Path, grids: Path, tmp_path: Path) -> None:
+    (grids / "a3.TextGrid").write_text(grid_of(TEXTS["a3"], start=SECONDS + 0.0125 - 0.5))
+    assert attach(corpus(recorded), experiment(grids, tmp_path / "run", 0.0), silent).faults == ()
+
+
+# Settings
+
+
+def test_two_sources_of_times_are_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="corpus=testbed knows its own phone times"):
+        load("camp", [f"textgrids={tmp_path}"])
+    with pytest.raises(UserError, match="textgrids and aligned_by both"):
+        load("camp", ["corpus=folder", "corpus_path=x", f"textgrids={tmp_path}", "aligned_by=y"])
+
+
+def test_the_grids_content_enters_the_identity_and_no_aligner_is_planned(
+    recorded: Path, grids: Path, tmp_path: Path
+) -> None:
+    base = ["corpus=folder", f"corpus_path={recorded}", f"run.folder={tmp_path / 'run'}"]
+    without = {stage.kind: stage.identity for stage in plan(load("camp", base))}
+    first = {stage.kind: stage.identity for stage in plan(load("camp", [*base, f"textgrids={grids}"]))}
+    (grids / "a1.TextGrid").write_text(grid_of(TEXTS["a1"], step=0.11))
+    second = {stage.kind: stage.identity for stage in plan(load("camp", [*base, f"textgrids={grids}"]))}
+    assert "aligner" in without and "aligner" not in first
+    assert len({stages["corpus"] for stages in (without, first, second)}) == 3
+    with pytest.raises(UserError, match="is no folder and no archive"):
+        plan(load("camp", [*base, f"textgrids={tmp_path / 'nowhere'}"]))
+
+
+# The report
+
+
+def utterance(phones: int) -> Sentence:
+    """One word of so many phones."""
+    graph = ParseGraph((0,), (), (0, 0, 0), 0)
+    labels = (PAUSE, *["AH0"] * phones, PAUSE)
+    owner = (0, *[1] * phones, 2)
+    tags = {name: (0, 0, 0) for name in TAGS}
+    return Sentence("a", (Word("a", 0, 1),), labels, owner, tags, (0,), ((0, 1),) * 3, graph)
+
+
+def test_the_report_names_what_looks_misaligned() -> None:
+    rows = {f"u{i}": [4, *[6 + (i + k) % 3 for k in range(9)], 0] for i in range(40)}
+    rows["long"] = [0, 81, *[7] * 8, 20]
+    rows["least"] = [0, 1, 1, 1, 1, 1, 20, 12, 13, 14, 9]
+    rows["fast"] = [90, *[2] * 9, 0]
+    scores = {name: 3.0 + 0.01 * place for place, name in enumerate(rows)} | {"u7": -20.0, "u8": 4.0}
+    metrics, found = report(rows, lambda _: utterance(9), 0.0125, scores)
+    spoken = [frames for row in rows.values() for frames in row[1:-1]]
+    pauses = [frames for row in rows.values() for frames in (row[0], row[-1]) if frames]
+    assert metrics["phone_seconds"] == pytest.approx(np.mean(spoken) * 0.0125)
+    assert metrics["pause_seconds"] == pytest.approx(np.mean(pauses) * 0.0125)
+    values = {(item.id, item.reason.split()[1]): item.value for item in found}
+    assert values == {
+        ("u7", "likelihood"): -20.0,
+        ("long", "phone"): pytest.approx(81 * 0.0125),
+        ("least", "than"): pytest.approx(5 / 9, abs=1e-4),
+        ("fast", "phones"): pytest.approx(9 / (18 * 0.0125), abs=1e-4),
+    }
+    line = summary({**metrics, "share": 1.0}, [vars(item) for item in found])
+    assert "4 utterances look misaligned, such as u7" in line and "\n" not in line
+    calm, none = report({"u0": rows["u0"]}, lambda _: utterance(9), 0.0125)
+    assert none == [] and "no utterance looks misaligned" in summary({**calm, "share": 1.0}, [])
+    assert DEVIATIONS == 4
+
+
+# The whole way: align, export, take back
+
+
+def prepared(capsys: pytest.CaptureFixture[str], root: Path, *settings: str) -> tuple[str, dict[str, list[int]]]:
+    """Run ``prepare``; what it printed, and the durations."""
+    base = ["corpus=folder", f"corpus_path={root / 'corpus'}", f"run.folder={root / 'runs'}", "run.progress=false"]
+    base += ["run.accelerator=cpu", "aligner.optim.epochs=1", "aligner.width=16"]
+    options = [item for item in settings if "=" not in item]
+    overrides = base + [item for item in settings if "=" in item]
+    status = cli.run(["prepare", *overrides, *options, "--workers", "0"])
+    shown = capsys.readouterr()
+    assert status == 0, shown.err
+    stage = next(stage for stage in plan(load("baseline", overrides)) if stage.kind == "alignment")
+    metrics = read_json(folder(stage) / RESULT)["metrics"]
+    assert metrics["phone_seconds"] > 0 and metrics["suspicious"] == len(
+        {item["id"] for item in read_json(folder(stage) / "suspicious.json")}
+    )
+    return shown.out, read_json(folder(stage) / "durations.json")
+
+
+def test_exported_alignments_read_back_to_the_same_durations(
+    capsys: pytest.CaptureFixture[str], recorded: Path, grids: Path, tmp_path: Path
+) -> None:
+    """A learned alignment by way of Praat's files, and an exact one; Praat opens what is written."""
+    parselmouth = pytest.importorskip("parselmouth")
+    out, learned = prepared(capsys, tmp_path, "--textgrids", str(tmp_path / "learned"))
+    assert f"6 TextGrids: {tmp_path / 'learned'}" in out and "alignment: 100.0% aligned" in out
+    assert set(learned) == set(TEXTS)
+    _, back = prepared(capsys, tmp_path, f"textgrids={tmp_path / 'learned'}", "--textgrids", str(tmp_path / "again"))
+    assert back == learned
+    _, exact = prepared(capsys, tmp_path, f"textgrids={grids}", "--textgrids", str(tmp_path / "exact"))
+    frames = 1 + round(SECONDS * RATE) // 200
+    assert all(sum(row) == frames for row in exact.values())
+    # Phones of 0.1 s from 0.3 s on: eight frames each, the rest is the last pause.
+    assert exact["a3"] == [24, 8, 8, 0, 8, 8, 8, frames - 64]
+    _, same = prepared(capsys, tmp_path, f"textgrids={packed(tmp_path / 'exact', 'tar.xz')}")
+    assert same == exact
+    for path in sorted((tmp_path / "learned").iterdir()):
+        praat = parselmouth.read(str(path))
+        names = [parselmouth.praat.call(praat, "Get tier name...", tier) for tier in (1, 2)]
+        assert names == ["words", "phones"]
