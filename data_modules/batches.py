@@ -111,16 +111,18 @@ class AcousticBatch(Batch):
 
 @dataclass
 class SamplerBatch(Batch):
-    """Text with stage one's vectors.
+    """Text with its vectors, stage one's or explicit.
 
     Attributes:
         text: the text.
         mean: [B, U, D] posterior mean, or the vector itself.
         scale: [B, U, D] posterior standard deviation; zeros where stage one is deterministic.
         unit_lengths: [B].
+        exists: [B, U, D] which dimensions exist on which units; none where all do.
     """
 
     text: TextBatch
     mean: Tensor
     scale: Tensor
     unit_lengths: Tensor
+    exists: Tensor | None = None

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from data_modules.batches import AcousticBatch, SamplerBatch, TextBatch
-from data_modules.store import UNKNOWN, Recording, Specification
+from data_modules.store import UNKNOWN, AnySpecification, Recording, Specification
 from data_modules.text.sentence import TAGS, Sentence
 
 
@@ -45,14 +45,17 @@ class AcousticItem:
 
 @dataclass(frozen=True)
 class SamplerItem:
-    """One sentence with stage one's vectors, ``mean`` and ``scale`` [U, D]."""
+    """One sentence with its vectors, ``mean``, ``scale`` and ``exists`` [U, D]."""
 
     text: TextItem
     mean: Tensor
     scale: Tensor
+    exists: Tensor | None = None
 
 
-def text_item(name: str, sentence: Sentence, bert: NDArray[np.float32], spec: Specification, speaker: str) -> TextItem:
+def text_item(
+    name: str, sentence: Sentence, bert: NDArray[np.float32], spec: AnySpecification, speaker: str
+) -> TextItem:
     """Number a sentence's phones and its speaker, and turn it into tensors."""
     unknown = spec.phone_ids[UNKNOWN]
     return TextItem(
@@ -135,9 +138,11 @@ def acoustic_batch(items: Sequence[AcousticItem]) -> AcousticBatch:
 
 def sampler_batch(items: Sequence[SamplerItem]) -> SamplerBatch:
     """Pad sentences and their vectors."""
+    masks = [item.exists for item in items if item.exists is not None]
     return SamplerBatch(
         text=text_batch([item.text for item in items]),
         mean=_pad([item.mean for item in items]),
         scale=_pad([item.scale for item in items]),
         unit_lengths=_lengths([item.mean for item in items]),
+        exists=_pad(masks) if masks else None,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,24 +16,34 @@ from torch.utils.data import DataLoader
 from data_modules.batches import SamplerBatch
 from data_modules.collate import SamplerItem, sampler_batch, text_item
 from data_modules.loaders import BucketSampler
-from data_modules.store import FeatureStore, Packed, Specification, write_packed
+from data_modules.store import AnySpecification, Packed, TextFeatures, write_packed
 from prosody_tts.files import read_json, write_json
 
 
 class VectorStore:
-    """Stage one's vectors of a whole corpus: mean and scale [U, D] of each utterance."""
+    """Vectors of a whole corpus, stage one's or explicit: mean and scale [U, D] of each utterance.
+
+    Explicit vectors have dimensions that exist on some units only, and zeros elsewhere.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.rows = {name: row for row, name in enumerate(read_json(folder / "vectors.json"))}
         self._mean, self._scale = Packed(folder, "vectors-mean"), Packed(folder, "vectors-scale")
+        self._exists = Packed(folder, "vectors-exists") if (folder / "vectors-exists.npy").exists() else None
 
     @staticmethod
     def write(
-        folder: Path, ids: Sequence[str], means: Sequence[NDArray[np.float32]], scales: Sequence[NDArray[np.float32]]
+        folder: Path,
+        ids: Sequence[str],
+        means: Sequence[NDArray[np.float32]],
+        scales: Sequence[NDArray[np.float32]],
+        exists: Sequence[NDArray[np.bool_]] | None = None,
     ) -> None:
-        """Write vectors atomically, the index last."""
+        """Write vectors atomically, the index last; without ``exists`` every dimension exists on every unit."""
         write_packed(folder, "vectors-mean", means)
         write_packed(folder, "vectors-scale", scales)
+        if exists is not None:
+            write_packed(folder, "vectors-exists", exists)
         write_json(folder / "vectors.json", list(ids))
 
     def mean(self, name: str) -> NDArray[np.float32]:
@@ -43,11 +54,17 @@ class VectorStore:
         """Posterior standard deviation [U, D]; zeros where stage one is deterministic."""
         return self._scale[self.rows[name]]
 
+    def exists(self, name: str) -> NDArray[np.bool_] | None:
+        """Which dimensions exist on which units [U, D]; none where all do."""
+        return None if self._exists is None else self._exists[self.rows[name]]
+
 
 class SamplerData(LightningDataModule):
-    """Serves ``SamplerBatch``: the text of the corpus and stage one's vectors."""
+    """Serves ``SamplerBatch``: the text of the corpus and its vectors."""
 
-    def __init__(self, store: FeatureStore, vectors: VectorStore, spec: Specification, batch: int, seed: int) -> None:
+    def __init__(
+        self, store: TextFeatures, vectors: VectorStore, spec: AnySpecification, batch: int, seed: int
+    ) -> None:
         super().__init__()
         self.store = store
         self.vectors = vectors
@@ -56,9 +73,12 @@ class SamplerData(LightningDataModule):
         self.seed = seed
 
     def statistics(self) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation [D] of the training split's vectors, over units."""
-        joined = np.concatenate([self.vectors.mean(name) for name in self.store.ids("train")]).astype(np.float64)
-        mean, scale = joined.mean(0), joined.std(0)
+        """Mean and standard deviation [D] of the training split's vectors, over the units each dimension exists on."""
+        names = self.store.ids("train")
+        joined = np.concatenate([self.vectors.mean(name) for name in names]).astype(np.float64)
+        masks = [mask for mask in map(self.vectors.exists, names) if mask is not None]
+        where: Any = np.concatenate(masks) if masks else True
+        mean, scale = joined.mean(0, where=where), joined.std(0, where=where)
         # A dimension that never moves carries nothing; blowing its rounding noise up to unit variance would.
         return torch.from_numpy(mean).float(), torch.from_numpy(np.maximum(scale, 1e-3 * scale.max() + 1e-8)).float()
 
@@ -69,7 +89,9 @@ class SamplerData(LightningDataModule):
             sentence, bert = self.store.text.sentence(name), self.store.text.bert(name)
             text = text_item(name, sentence, bert, self.spec, self.store.speaker(name))
             mean, scale = np.array(self.vectors.mean(name)), np.array(self.vectors.scale(name))
-            items.append(SamplerItem(text, torch.from_numpy(mean), torch.from_numpy(scale)))
+            mask = self.vectors.exists(name)
+            exists = None if mask is None else torch.from_numpy(np.array(mask))
+            items.append(SamplerItem(text, torch.from_numpy(mean), torch.from_numpy(scale), exists))
         return items
 
     def loader(self, ids: Sequence[str], shuffle: bool) -> DataLoader[SamplerBatch]:

@@ -73,8 +73,40 @@ class Norm(NamedTuple):
     energy_scale: float
 
 
+class Described:
+    """What specifications share: the numbers of phones and speakers, and plain data."""
+
+    inventory: tuple[str, ...]
+    speakers: tuple[str, ...]
+
+    @cached_property
+    def phone_ids(self) -> dict[str, int]:
+        """Phone to index."""
+        return {phone: index for index, phone in enumerate(self.inventory)}
+
+    @cached_property
+    def speaker_ids(self) -> dict[str, int]:
+        """Speaker to index, from 1; 0 is any speaker that was not trained on."""
+        return {speaker: index for index, speaker in enumerate(self.speakers, start=1)}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        fields: dict[str, Any] = asdict(self)  # type: ignore[call-overload]
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in fields.items()}
+
+
 @dataclass(frozen=True)
-class Specification:
+class TextSpecification(Described):
+    """The contract between text and models where there are no recordings; names as in ``Specification``."""
+
+    inventory: tuple[str, ...]
+    bert: int
+    passes: int
+    speakers: tuple[str, ...] = ("",)
+
+
+@dataclass(frozen=True)
+class Specification(Described):
     """The contract between data and models, plain values, kept in every checkpoint.
 
     ``inventory`` lists the phones, padding and the unknown first; means and spreads are of the training split:
@@ -96,16 +128,6 @@ class Specification:
     speakers: tuple[str, ...] = ("",)
     speaker_norms: tuple[Norm, ...] = ()
 
-    @cached_property
-    def phone_ids(self) -> dict[str, int]:
-        """Phone to index."""
-        return {phone: index for index, phone in enumerate(self.inventory)}
-
-    @cached_property
-    def speaker_ids(self) -> dict[str, int]:
-        """Speaker to index, from 1; 0 is any speaker that was not trained on."""
-        return {speaker: index for index, speaker in enumerate(self.speakers, start=1)}
-
     def norm(self, speaker: int) -> Norm:
         """What F0 and energy of a speaker, by index, are normalised with; the pooled figures for an unknown one."""
         if speaker == 0 or not self.speaker_norms:
@@ -114,8 +136,7 @@ class Specification:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""
-        plain = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
-        return {**plain, "speaker_norms": [list(norm) for norm in self.speaker_norms]}
+        return {**super().to_dict(), "speaker_norms": [list(norm) for norm in self.speaker_norms]}
 
     @staticmethod
     def from_dict(data: dict[str, Any]) -> Specification:
@@ -123,6 +144,16 @@ class Specification:
         plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
         plain["speaker_norms"] = tuple(Norm(*norm) for norm in data.get("speaker_norms", ()))
         return Specification(**plain)
+
+
+AnySpecification = Specification | TextSpecification
+
+
+def read_specification(data: dict[str, Any]) -> AnySpecification:
+    """The inverse of either specification's ``to_dict``."""
+    if "mel_mean" in data:
+        return Specification.from_dict(data)
+    return TextSpecification(tuple(data["inventory"]), data["bert"], data["passes"], tuple(data["speakers"]))
 
 
 class CorpusStore:
@@ -147,6 +178,7 @@ class CorpusStore:
 
     def audio(self, utterance: Utterance) -> Path:
         """Where the recording lies."""
+        assert utterance.audio is not None, "a corpus of labels has no recordings"
         return self.folder / utterance.audio
 
     def clip(self, utterance: Utterance) -> Path:
@@ -254,24 +286,49 @@ class Recording:
         return token_log_f0(self.f0, tokens), token_means(self.energy, tokens), tokens
 
 
-class FeatureStore:
-    """All features of a corpus: what the data modules and the evaluation read."""
+class TextFeatures:
+    """What is known of a corpus's text: all that stage two needs beside vectors."""
 
-    def __init__(self, corpus: Path, text: Path, audio: Path, durations: Path | None) -> None:
+    def __init__(self, corpus: Path, text: Path) -> None:
         self.corpus = CorpusStore(corpus)
         self.text = TextStore(text)
+
+    def ids(self, *splits: Split) -> list[str]:
+        """Utterances of the splits that have been analysed, in the corpus's order."""
+        return [u.id for u in self.corpus.utterances if u.split in splits and u.id in self.text.rows]
+
+    @cached_property
+    def utterances(self) -> dict[str, Utterance]:
+        """Utterance by id."""
+        return {utterance.id: utterance for utterance in self.corpus.utterances}
+
+    def speaker(self, name: str) -> str:
+        """Who speaks an utterance."""
+        return self.utterances[name].speaker
+
+    def speakers(self) -> tuple[str, ...]:
+        """Speakers of the training split, sorted."""
+        return tuple(sorted({self.speaker(name) for name in self.ids("train")}))
+
+    def specification(self) -> AnySpecification:
+        """What models must know of the corpus."""
+        return TextSpecification(self.text.inventory, self.text.bert_size, self.text.passes, self.speakers())
+
+
+class FeatureStore(TextFeatures):
+    """All features of a corpus of recordings: what the data modules and the evaluation read."""
+
+    def __init__(self, corpus: Path, text: Path, audio: Path, durations: Path | None) -> None:
+        super().__init__(corpus, text)
         self.audio = AudioStore(audio)
         self.durations: dict[str, list[int]] | None = None if durations is None else read_json(durations)
 
     def ids(self, *splits: Split) -> list[str]:
         """Utterances of the splits that have every feature, in the corpus's order."""
         return [
-            u.id
-            for u in self.corpus.utterances
-            if u.split in splits
-            and u.id in self.text.rows
-            and u.id in self.audio.rows
-            and (self.durations is None or u.id in self.durations)
+            name
+            for name in super().ids(*splits)
+            if name in self.audio.rows and (self.durations is None or name in self.durations)
         ]
 
     def start(self, name: str) -> float:
@@ -282,15 +339,11 @@ class FeatureStore:
         """T, the frames of an utterance."""
         return int(self.audio.frames[self.audio.rows[name]])
 
-    @cached_property
-    def _utterances(self) -> dict[str, Utterance]:
-        return {utterance.id: utterance for utterance in self.corpus.utterances}
-
     def recording(self, name: str, with_bert: bool = False) -> Recording:
         """Read one utterance."""
         row = self.audio.rows[name]
         return Recording(
-            utterance=self._utterances[name],
+            utterance=self.utterances[name],
             sentence=self.text.sentence(name),
             mel=self.audio.mel[row],
             f0=self.audio.f0[row],
@@ -298,14 +351,6 @@ class FeatureStore:
             durations=None if self.durations is None else np.array(self.durations[name], np.int64),
             bert=self.text.bert(name) if with_bert else np.zeros((self.text.sentence(name).tokens, 0), np.float32),
         )
-
-    def speaker(self, name: str) -> str:
-        """Who speaks an utterance."""
-        return self._utterances[name].speaker
-
-    def speakers(self) -> tuple[str, ...]:
-        """Speakers of the training split, sorted."""
-        return tuple(sorted({self.speaker(name) for name in self.ids("train")}))
 
     def specification(self) -> Specification:
         """Measure the training split, one utterance in memory at a time."""

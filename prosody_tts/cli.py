@@ -81,6 +81,8 @@ def prepare(
     """
     # No system has a say in the features, so none need be named.
     experiment = _experiment(arguments, "baseline")
+    if textgrids is not None and experiment.vectors == "labels":
+        raise UserError(f"corpus={experiment.corpus} has labels and no recordings to align; leave out --textgrids")
     _run(experiment, workers, PREPARATION)
     _print_corpus(experiment)
     if textgrids is not None:
@@ -225,8 +227,10 @@ def settings(
 
 # What the verbs share ----------------------------------------------------------------------------------------------
 
-PREPARATION = frozenset({"corpus", "text", "audio", "aligner", "alignment"})
+PREPARATION = frozenset({"corpus", "text", "labels", "audio", "aligner", "alignment"})
 TRAINING = PREPARATION | {"acoustic", "sampler"}
+#: Utterances left out that ``prepare`` lists.
+LISTED = 100
 
 
 class _Failed(Exception):
@@ -324,6 +328,8 @@ def _print_report(
     _out().print(report(finished, folder, command))
     for page in sorted(folder.glob("*.html")):
         print(f"page: {page}")
+    if first.vectors == "labels":
+        print(f"table: {folder / 'table.md'}")
 
 
 def _print_corpus(experiment: Experiment) -> None:
@@ -348,22 +354,24 @@ def _print_corpus(experiment: Experiment) -> None:
         print(f"warning: {warning}")
     if faults:
         shown = Table("found by", "left out", "reason", title=f"{len(faults)} left out")
-        for item in faults:
+        for item in faults[:LISTED]:
             shown.add_row(item.stage, Text(item.fault.item), Text(item.fault.reason))
         _out().print(shown)
+        if len(faults) > LISTED:
+            print(f"and {len(faults) - LISTED} more, in the faults.json of {folder(plan(experiment)[0])}")
     else:
         print("nothing was left out")
 
 
 def _print_alignment(experiment: Experiment) -> None:
-    """Print a line about how the alignment looks."""
+    """Print a line about how the alignment looks, where there is one."""
     from data_modules.alignment.report import summary
     from prosody_tts.files import read_json
     from prosody_tts.pipeline import RESULT, folder, plan
 
-    done = next(folder(stage) for stage in plan(experiment) if stage.kind == "alignment")
-    if (path := done / "suspicious.json").exists():  # an alignment made before there was a report has none
-        print(summary(read_json(done / RESULT)["metrics"], read_json(path)))
+    for done in (folder(stage) for stage in plan(experiment) if stage.kind == "alignment"):
+        if (path := done / "suspicious.json").exists():  # an alignment made before there was a report has none
+            print(summary(read_json(done / RESULT)["metrics"], read_json(path)))
 
 
 def _write_textgrids(experiment: Experiment, out: Path) -> None:

@@ -16,7 +16,18 @@ from omegaconf.errors import OmegaConfBaseException
 
 from prosody_tts.errors import UserError, nearest
 
-CorpusName = Literal["testbed", "allison", "folder", "ljspeech", "libritts", "libritts_r", "vctk", "cutset"]
+CorpusName = Literal[
+    "testbed",
+    "allison",
+    "folder",
+    "ljspeech",
+    "libritts",
+    "libritts_r",
+    "vctk",
+    "cutset",
+    "ljspeech_timing",
+    "helsinki",
+]
 Part = Literal[
     "train-clean-100", "train-clean-360", "train-other-500", "dev-clean", "dev-other", "test-clean", "test-other"
 ]
@@ -34,6 +45,9 @@ CORPUS_PATHS = {
     "vctk": "VCTK-Corpus-0.92 or the folder it lies in",
     "cutset": "a lhotse manifest (.jsonl or .jsonl.gz), or a folder of them",
 }
+
+#: Corpora of labels without recordings, and the dimensions of their explicit vectors, in order.
+LABELS: dict[str, tuple[str, ...]] = {"ljspeech_timing": ("timing", "pause"), "helsinki": ("prominence", "boundary")}
 
 ROOT = Path(__file__).resolve().parent.parent
 EXPERIMENTS = ROOT / "experiments"
@@ -302,8 +316,8 @@ class Experiment:
     corpus: CorpusName = "testbed"
     """Which corpus."""
     corpus_path: str | None = None
-    """Folder of the corpus, for ``cutset`` a manifest or a folder of them: optional for ``allison``, unused by
-    ``testbed``, required by the others."""
+    """Folder of the corpus, for ``cutset`` a manifest and for ``helsinki`` a .txt file, or a folder of them: optional
+    for ``allison``, unused by ``testbed``, required by the others."""
     aligned_by: str | None = None
     """Folder of a trained aligner to use instead of training one on this corpus."""
     textgrids: str | None = None
@@ -315,8 +329,9 @@ class Experiment:
     """Seed of weights, batches and samples."""
     units: Units = "utterance"
     """What one prosody vector stands for."""
-    vectors: Literal["none", "recording", "predicted"] = "none"
-    """Vectors at synthesis: none (baseline), the recording's own (oracle), or stage two's."""
+    vectors: Literal["none", "recording", "predicted", "labels"] = "none"
+    """Vectors at synthesis: none (baseline), the recording's own (oracle), or stage two's; with ``labels`` stage two
+    learns the labels of a corpus without recordings, and nothing is synthesised."""
     run: RunConfig = field(default_factory=RunConfig)
     data: DataConfig = field(default_factory=DataConfig)
     audio: AudioConfig = field(default_factory=AudioConfig)
@@ -333,6 +348,11 @@ class Experiment:
         if self.text.pronouncer != "auto":
             return self.text.pronouncer
         return "espeak" if self.corpus == "testbed" else "cmudict"
+
+    @property
+    def latent(self) -> int:
+        """Dimensions of the vectors that stage two predicts: the corpus's labels, or stage one's."""
+        return len(LABELS[self.corpus]) if self.vectors == "labels" else self.acoustic.latent
 
     @property
     def exact_times(self) -> bool:
@@ -465,13 +485,15 @@ def _merge(layers: Sequence[DictConfig]) -> Experiment:
 def _validate(experiment: Experiment) -> None:
     if experiment.corpus_path is None and experiment.corpus in CORPUS_PATHS:
         raise UserError(f"corpus={experiment.corpus} needs corpus_path=PATH, {CORPUS_PATHS[experiment.corpus]}")
+    _validate_labels(experiment)
     if experiment.data.splits is not None and experiment.corpus == "testbed":
         raise UserError("data.splits is for recorded corpora; the testbed makes its own splits, so leave it out")
     if experiment.textgrids is not None and experiment.corpus == "testbed":
         raise UserError("corpus=testbed knows its own phone times; leave textgrids out, or name another corpus")
     if experiment.textgrids is not None and experiment.aligned_by is not None:
         raise UserError("textgrids and aligned_by both say where the phones are; give one of them")
-    if (experiment.vectors == "none") != (experiment.acoustic.reference == "none"):
+    without = experiment.vectors in {"none", "labels"}
+    if without != (experiment.acoustic.reference == "none"):
         raise UserError(
             f"vectors={experiment.vectors} does not fit acoustic.reference={experiment.acoustic.reference}: "
             "a system without a reference encoder has no vectors, and one with it needs recording or predicted"
@@ -513,6 +535,34 @@ def _validate(experiment: Experiment) -> None:
         raise UserError(f"synthesis.temperature={experiment.synthesis.temperature} must not be negative")
     if not 0 <= experiment.data.allowed_bad <= 1:
         raise UserError(f"data.allowed_bad={experiment.data.allowed_bad} is a share; give a number from 0 to 1")
+
+
+def _validate_labels(experiment: Experiment) -> None:
+    """Systems that learn labels go with the corpora that have them, and with nothing else."""
+    labelled = " or ".join(f"corpus={name}" for name in LABELS)
+    if experiment.corpus in LABELS and experiment.vectors != "labels":
+        raise UserError(
+            f"corpus={experiment.corpus} has labels and no recordings, which {experiment.system} needs; "
+            "give an experiment with vectors=labels, such as 'timing', or a corpus of recordings"
+        )
+    if experiment.vectors != "labels":
+        return
+    if experiment.corpus not in LABELS:
+        raise UserError(
+            f"{experiment.system} learns labels (vectors=labels), which corpus={experiment.corpus} has not; "
+            f"give {labelled}"
+        )
+    if experiment.units != "word":
+        raise UserError(f"units={experiment.units} does not fit vectors=labels, which are of words; give units=word")
+    if experiment.textgrids is not None or experiment.aligned_by is not None:
+        raise UserError(
+            f"corpus={experiment.corpus} comes with its labels and aligns nothing; leave out textgrids and aligned_by"
+        )
+    if experiment.acoustic.reference != "none":
+        raise UserError(
+            f"acoustic.reference={experiment.acoustic.reference} does not fit vectors=labels, which have no stage one; "
+            "give acoustic.reference=none"
+        )
 
 
 def _validate_audio(audio: AudioConfig) -> None:

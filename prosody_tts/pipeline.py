@@ -21,7 +21,7 @@ from filelock import FileLock
 
 from data_modules.corpora import CORPORA
 from data_modules.corpora.contract import Progress
-from prosody_tts.config import ROOT, Experiment, to_plain
+from prosody_tts.config import LABELS, ROOT, Experiment, to_plain
 from prosody_tts.errors import UserError
 from prosody_tts.files import digest, file_digest, read_json, write_json
 
@@ -32,6 +32,7 @@ VERSIONS = {
     "audio": 1,
     "aligner": 2,
     "alignment": 2,
+    "labels": 1,
     "acoustic": 4,
     "sampler": 4,
     "evaluate": 1,
@@ -121,11 +122,11 @@ class _Plan:
 
 def plan(experiment: Experiment) -> list[Stage]:
     """List the stages of a system in the order of their dependence; the last evaluates it."""
+    if experiment.vectors == "labels":
+        return _plan_labels(experiment)
     settings = to_plain(experiment)
     stages = _Plan(experiment)
-    text = {**settings["text"], "pronouncer": experiment.pronouncer}
-    # It shapes what a corpus of raw texts says, and is part of that corpus's identity.
-    del text["normaliser"]
+    text = _text_settings(experiment)
     # What shapes the phones, and so stage one; another BERT or parse graph retrains only stage two.
     phones = {"pronouncer": text["pronouncer"], "parser": text["parser"]}
     corpus = CORPORA[experiment.corpus]().identity(experiment)
@@ -175,8 +176,28 @@ def plan(experiment: Experiment) -> list[Stage]:
     return [*stages.stages.values(), copy, evaluate]
 
 
+def _plan_labels(experiment: Experiment) -> list[Stage]:
+    """The stages of a system that learns labels: explicit vectors instead of a stage one, and no speech."""
+    settings = to_plain(experiment)
+    stages = _Plan(experiment)
+    corpus = CORPORA[experiment.corpus]().identity(experiment)
+    stages.add("corpus", f"corpus {experiment.corpus}", [], {"name": experiment.corpus, **corpus})
+    stages.add("text", "text analysis", ["corpus"], _text_settings(experiment))
+    data = ["corpus", "text"]
+    stages.add("labels", "labels of words and pauses", data, {"dimensions": list(LABELS[experiment.corpus])})
+    reads = [*data, "labels"]
+    contexts = "+".join(experiment.sampler.contexts)
+    own = {"sampler": settings["sampler"], "seed": experiment.seed}
+    stages.add("sampler", f"sampler {experiment.sampler.prior} ({contexts}) of {experiment.system}", reads, own)
+    measured = {"split": experiment.evaluation.split, "limit": experiment.evaluation.limit}
+    own = {"evaluation": measured, "temperature": experiment.synthesis.temperature, "seed": experiment.seed}
+    return [*stages.stages.values(), stages.make("evaluate", f"evaluate {experiment.system}", [*reads, "sampler"], own)]
+
+
 def check_speaks_text(experiment: Experiment) -> None:
-    """Raise ``UserError`` for an oracle, which has no prosody for text without a recording."""
+    """Raise ``UserError`` for a system that cannot speak: an oracle, or one that learns labels."""
+    if experiment.vectors == "labels":
+        raise UserError(f"{experiment.system} learns labels of a corpus without recordings and cannot speak")
     if experiment.vectors == "recording":
         raise UserError(f"{experiment.system} takes its prosody from recordings and cannot speak new text")
 
@@ -189,6 +210,13 @@ def _given_aligner(experiment: Experiment) -> str | None:
     if not checkpoint.exists():
         raise UserError(f"aligned_by={experiment.aligned_by} holds no last.ckpt; give the folder of a trained aligner")
     return file_digest(checkpoint)
+
+
+def _text_settings(experiment: Experiment) -> dict[str, Any]:
+    """The settings of the analysis; normalising shapes a corpus of raw texts, and is part of that corpus's identity."""
+    settings = {**to_plain(experiment.text), "pronouncer": experiment.pronouncer}
+    del settings["normaliser"]
+    return settings
 
 
 def _audio_settings(experiment: Experiment) -> dict[str, Any]:
@@ -223,6 +251,17 @@ def plan_all(experiments: Sequence[Experiment]) -> list[Stage]:
         for stage in plan(experiment):
             stages.setdefault(stage.key, stage)
     return list(stages.values())
+
+
+#: Utterances left out that a table names one by one.
+NAMED = 20
+
+
+def _left_out(faults: Sequence[str]) -> tuple[str, ...]:
+    """Notes under a table, one an utterance; of very many the first, and how many more."""
+    notes = [f"Left out: {fault}" for fault in faults[:NAMED]]
+    rest = len(faults) - len(notes)
+    return (*notes, *([f"Left out: {rest} more, listed in the corpus's faults.json"] if rest else []))
 
 
 def run_stage(stage: Stage, progress: Progress) -> dict[str, Any]:
@@ -301,7 +340,8 @@ def report(experiments: Mapping[str, Experiment], out: Path, command: str = "") 
     for name, experiment in experiments.items():
         stages = plan(experiment)
         corpora[stages[0].key] = stages[0]
-        for system, stage in ((COPY, stages[-2]), (name, stages[-1])):
+        measured = [(name, stages[-1])] if experiment.vectors == "labels" else [(COPY, stages[-2]), (name, stages[-1])]
+        for system, stage in measured:
             if not is_done(stage):
                 raise UserError(
                     f"{system} has not been evaluated with these settings; run 'prosody-tts evaluate' first"
@@ -310,10 +350,12 @@ def report(experiments: Mapping[str, Experiment], out: Path, command: str = "") 
             identities[system] = stage.identity
     if len(corpora) > 1:
         raise UserError("a table compares systems on one corpus; these settings name several")
-    evaluations = {COPY: evaluations.pop(COPY), **evaluations}
     first = next(iter(experiments.values()))
+    labels = first.vectors == "labels"
+    if not labels:
+        evaluations = {COPY: evaluations.pop(COPY), **evaluations}
     from data_modules.store import Clips, CorpusStore
-    from prosody_tts.report.build import build, show
+    from prosody_tts.report import build, labels_table
     from prosody_tts.report.provenance import Provenance
 
     corpus = CorpusStore(folder(next(iter(corpora.values()))))
@@ -322,14 +364,14 @@ def report(experiments: Mapping[str, Experiment], out: Path, command: str = "") 
         corpus=first.corpus if first.corpus_path is None else f"{first.corpus} ({Path(first.corpus_path).name})",
         split=first.evaluation.split,
         seed=first.seed,
-        vocoder=f"{first.synthesis.vocoder}, {first.synthesis.iterations} iterations",
+        vocoder="" if labels else f"{first.synthesis.vocoder}, {first.synthesis.iterations} iterations",
         commit=None if commit == "unknown" else commit.removesuffix("-dirty"),
         clean=None if commit == "unknown" else not commit.endswith("-dirty"),
         size=first.size,
         command=command,
         identities=identities,
         versions=versions(),
-        notes=tuple(f"Left out: {fault.item} ({fault.reason})" for fault in corpus.faults if fault.bad),
+        notes=_left_out([f"{fault.item} ({fault.reason})" for fault in corpus.faults if fault.bad]),
     )
     settings: dict[str, Any] = {
         "confidence": first.evaluation.confidence,
@@ -340,7 +382,10 @@ def report(experiments: Mapping[str, Experiment], out: Path, command: str = "") 
     inputs = {"report": VERSIONS["report"], **settings, **provenance.to_dict()}
     # By way of JSON, in which tuples are lists.
     if made_from.exists() and digest(read_json(made_from)) == digest(inputs):
-        return show(out, provenance)
-    shown = build(out, evaluations, Clips(corpus), provenance, **settings)
+        return (labels_table if labels else build).show(out, provenance)
+    if labels:
+        shown = labels_table.build(out, evaluations, provenance, **settings)
+    else:
+        shown = build.build(out, evaluations, Clips(corpus), provenance, **settings)
     write_json(made_from, inputs)
     return shown

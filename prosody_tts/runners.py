@@ -22,12 +22,13 @@ from data_modules.corpora.contract import Fault, Progress, Utterance
 from data_modules.corpora.perturbed import original, perturbed
 from data_modules.corpora.splits import leak_warning, leaking
 from data_modules.features import Task, measure_corpus
+from data_modules.labels import LabelStore, label_corpus
 from data_modules.sampler import SamplerData, VectorStore
-from data_modules.store import CorpusStore, FeatureStore, inventory_of, write_lines, write_packed
+from data_modules.store import CorpusStore, FeatureStore, TextFeatures, inventory_of, write_lines, write_packed
 from data_modules.text.analysis import TextAnalyser
 from data_modules.text.sentence import PAUSE, Sentence
 from data_modules.tokens import exact_durations
-from prosody_tts.config import Experiment
+from prosody_tts.config import LABELS, Experiment
 from prosody_tts.errors import UserError
 from prosody_tts.files import digest, write_json
 from prosody_tts.pipeline import Stage
@@ -149,6 +150,25 @@ def store_of(stage: Stage) -> FeatureStore:
     return FeatureStore(stage.input("corpus"), stage.input("text"), stage.input("audio"), durations)
 
 
+def text_of(stage: Stage) -> TextFeatures:
+    """The text a stage reads, with the features of recordings where there are some."""
+    return store_of(stage) if "audio" in stage.inputs else TextFeatures(stage.input("corpus"), stage.input("text"))
+
+
+def run_labels(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]:
+    """Write the labels of a corpus without recordings as explicit vectors."""
+    corpus, store = stage.experiment.corpus, text_of(stage)
+    utterances = [store.utterances[name] for name in store.ids("train", "dev", "test")]
+    labels = label_corpus(corpus, utterances)
+    LabelStore.write_labels(folder, [utterance.id for utterance in utterances], labels)
+    values, exists = np.concatenate([x.values for x in labels]), np.concatenate([x.exists for x in labels])
+    metrics: dict[str, Any] = {"utterances": len(labels)}
+    for dimension, name in enumerate(LABELS[corpus]):
+        there = values[exists[:, dimension], dimension]
+        metrics |= {f"{name}_labels": len(there), f"{name}_mean": float(there.mean()), f"{name}_sd": float(there.std())}
+    return metrics
+
+
 def run_aligner(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]:
     """Train the aligner on the whole corpus but the test split."""
     from prosody_tts.nn.aligner import Aligner
@@ -256,7 +276,7 @@ def _learned(
     return durations, likelihoods, faults
 
 
-def sizes_of(store: FeatureStore, experiment: Experiment) -> Sizes:
+def sizes_of(store: TextFeatures, experiment: Experiment) -> Sizes:
     """What the features say of the models' shapes."""
     text = store.text
     return Sizes(len(text.inventory), experiment.audio.mels, text.bert_size, text.passes, len(store.speakers()))
@@ -300,18 +320,19 @@ def _write_vectors(module: AcousticStage, data: AcousticData, folder: Path, prog
 
 
 def run_sampler(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]:
-    """Train stage two on the vectors of stage one."""
+    """Train stage two on the vectors of stage one, or on a corpus's labels."""
     experiment, settings = stage.experiment, stage.experiment.sampler
-    store = store_of(stage)
+    source = "labels" if "labels" in stage.inputs else "acoustic"
+    store = text_of(stage)
     spec = store.specification()
-    vectors = VectorStore(stage.input("acoustic"))
+    vectors = VectorStore(stage.input(source))
     data = SamplerData(store, vectors, spec, settings.optim.batch, experiment.seed)
     torch.manual_seed(experiment.seed)
     model = build_sampler(experiment, sizes_of(store, experiment))
     mean, scale = data.statistics()
     model.mean.copy_(mean)
     model.scale.copy_(scale)
-    module = SamplerStage(model, settings, spec, stage.inputs["acoustic"])
+    module = SamplerStage(model, settings, spec, stage.inputs[source])
     loggers = lightning_loggers(experiment, folder, "sampler")
     metrics = fit(
         module, data, settings.optim, experiment.run, experiment.seed, folder, loggers, progress, "dev/vector_mse"
@@ -320,7 +341,11 @@ def run_sampler(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any
 
 
 def run_evaluate(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]:
-    """Synthesise and measure the held-out sentences."""
+    """Synthesise and measure the held-out sentences, or hold predicted labels against theirs."""
+    if "labels" in stage.inputs:
+        from prosody_tts.evaluation.labels import evaluate_labels
+
+        return evaluate_labels(stage, text_of(stage), folder, progress)
     from prosody_tts.evaluation.evaluate import evaluate
 
     return evaluate(stage, store_of(stage), folder, progress)
@@ -332,6 +357,7 @@ RUNNERS: dict[str, Runner] = {
     "audio": run_audio,
     "aligner": run_aligner,
     "alignment": run_alignment,
+    "labels": run_labels,
     "acoustic": run_acoustic,
     "sampler": run_sampler,
     "evaluate": run_evaluate,

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from data_modules.batches import TextBatch
 from data_modules.collate import text_batch, text_item
-from data_modules.store import PADDING, UNKNOWN, Specification
+from data_modules.store import PADDING, UNKNOWN, AnySpecification, Specification, read_specification
 from data_modules.text.sentence import PAUSE
 from prosody_tts import pipeline
 from prosody_tts.config import AudioConfig, Experiment, SynthesisConfig, from_plain
@@ -84,8 +84,9 @@ def _load(model: torch.nn.Module, state: dict[str, Tensor], folder: Path) -> Non
     model.eval()
 
 
-def _sizes(spec: Specification) -> Sizes:
-    return Sizes(len(spec.inventory), len(spec.mel_mean), spec.bert, spec.passes, len(spec.speakers))
+def _sizes(spec: AnySpecification) -> Sizes:
+    mels = len(spec.mel_mean) if isinstance(spec, Specification) else 0
+    return Sizes(len(spec.inventory), mels, spec.bert, spec.passes, len(spec.speakers))
 
 
 def load_acoustic(folder: Path) -> tuple[AcousticModel, Specification]:
@@ -104,8 +105,8 @@ def load_acoustic(folder: Path) -> tuple[AcousticModel, Specification]:
     return model, spec
 
 
-def load_sampler(folder: Path, acoustic: str) -> tuple[SamplerModel, Specification]:
-    """Rebuild stage two from its folder alone; ``acoustic`` is the identity of the stage one it must fit.
+def load_sampler(folder: Path, acoustic: str) -> tuple[SamplerModel, AnySpecification]:
+    """Rebuild stage two from its folder; ``acoustic`` is the identity of the stage one, or the labels, it must fit.
 
     Raises:
         UserError: it was trained on another stage one's vectors, or the checkpoint is missing or damaged.
@@ -118,7 +119,7 @@ def load_sampler(folder: Path, acoustic: str) -> tuple[SamplerModel, Specificati
             "train stage two on this stage one"
         )
     experiment = from_plain(read_json(folder / pipeline.SETTINGS))
-    spec = Specification.from_dict(checkpoint["specification"])
+    spec = read_specification(checkpoint["specification"])
     model = build_sampler(experiment, _sizes(spec))
     _load(model, checkpoint["state_dict"], folder)
     return model, spec
@@ -133,13 +134,13 @@ class Synthesizer:
         specification: Specification,
         sampler: SamplerModel | None,
         vocoder: Vocoder,
-        sampler_specification: Specification | None = None,
+        sampler_specification: AnySpecification | None = None,
     ) -> None:
         self.acoustic = acoustic
         self.specification = specification
         self.sampler = sampler
         self.vocoder = vocoder
-        self.sampler_specification = sampler_specification or specification
+        self.sampler_specification: AnySpecification = sampler_specification or specification
         phones = specification.phone_ids
         self._pause = phones[PAUSE]
         self._mean = torch.tensor(specification.mel_mean)
@@ -207,7 +208,7 @@ class Synthesizer:
         return speeches
 
 
-def choose_speaker(spec: Specification, wanted: str | None) -> str:
+def choose_speaker(spec: AnySpecification, wanted: str | None) -> str:
     """The speaker that ``synthesis.speaker`` names among those trained on; none is the only one.
 
     Raises:

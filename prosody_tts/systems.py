@@ -87,7 +87,7 @@ def build_contexts(experiment: Experiment, sizes: Sizes) -> Contexts:
 
 def build_sampler(experiment: Experiment, sizes: Sizes) -> SamplerModel:
     """Stage two."""
-    settings, latent = experiment.sampler, experiment.acoustic.latent
+    settings, latent = experiment.sampler, experiment.latent
     contexts = build_contexts(experiment, sizes)
     to_units = UNIT_CONTEXTS[experiment.units](contexts.width, settings.recurrent)
     priors: dict[str, Callable[[], GaussianPrior | AutoregressivePrior]] = {

@@ -7,15 +7,25 @@ from pathlib import Path
 
 import pytest
 
-from prosody_tts.config import EXPERIMENTS, Experiment, from_plain, load, to_plain
+from prosody_tts.config import EXPERIMENTS, LABELS, Experiment, from_plain, load, to_plain
 from prosody_tts.errors import UserError
 from prosody_tts.settings import settings
 
 SYSTEMS = sorted(path.stem for path in EXPERIMENTS.glob("*.yaml") if path.stem != "base")
+SPEAKING = [name for name in SYSTEMS if load(name).vectors != "labels"]
 SIZES = ("smoke", "demo", "paper")
 
 
-@pytest.mark.parametrize("name", SYSTEMS)
+@pytest.mark.parametrize("name", ["timing"])
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("corpus", sorted(LABELS))
+def test_experiments_of_labels_load_in_every_size_on_every_corpus_of_labels(name: str, size: str, corpus: str) -> None:
+    experiment = load(name, [f"size={size}", f"corpus={corpus}"])
+    assert (experiment.system, experiment.size, experiment.corpus) == (name, size, corpus)
+    assert experiment.latent == len(LABELS[corpus]) and name not in SPEAKING
+
+
+@pytest.mark.parametrize("name", SPEAKING)
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("corpus", ["testbed", "allison"])
 def test_every_experiment_loads_in_every_size_on_every_corpus(name: str, size: str, corpus: str) -> None:

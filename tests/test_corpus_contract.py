@@ -19,7 +19,7 @@ from data_modules.corpora import CORPORA
 from data_modules.corpora.contract import SPLITS, Corpus, silent
 from data_modules.corpora.splits import FILE
 from data_modules.store import AudioStore, Clips, CorpusStore
-from prosody_tts.config import ROOT, CorpusName, Experiment, load
+from prosody_tts.config import LABELS, ROOT, CorpusName, Experiment, load
 from prosody_tts.errors import UserError
 from prosody_tts.files import read_json
 
@@ -40,7 +40,7 @@ def a_recording(source: Path) -> Path:
 
 
 def test_the_registry_has_every_corpus_a_setting_can_name() -> None:
-    assert set(CORPORA) == set(get_args(CorpusName)) == set(TREES) | {"testbed"}
+    assert set(CORPORA) == set(get_args(CorpusName)) == set(TREES) | set(LABELS) | {"testbed"}
 
 
 @pytest.mark.parametrize("name", CORPORA)

@@ -10,18 +10,21 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from label_corpora import helsinki_corpus, timing_corpus
 from rich.console import Console
 
 from data_modules.corpora.contract import silent
 from data_modules.store import CorpusStore
 from prosody_tts import cli
-from prosody_tts.config import EXPERIMENTS, Experiment, load
+from prosody_tts.config import EXPERIMENTS, LABELS, Experiment, load
 from prosody_tts.files import read_json
 from prosody_tts.pipeline import RESULT, folder, is_done, plan, report, run_stage
 from prosody_tts.schedule import run_all
 from prosody_tts.sweeps import SWEEPS, experiments_of, load_sweep, run_sweep
 
 SYSTEMS = sorted(path.stem for path in EXPERIMENTS.glob("*.yaml") if path.stem != "base")
+SPEAKING = [name for name in SYSTEMS if load(name).vectors != "labels"]
+LABELLING = [name for name in SYSTEMS if name not in SPEAKING]
 SWEEP_FILES = sorted(path.stem for path in SWEEPS.glob("*.yaml"))
 TINY = ["size=smoke", "run.progress=false", "run.wandb=disabled"]
 
@@ -30,6 +33,16 @@ TINY = ["size=smoke", "run.progress=false", "run.wandb=disabled"]
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One folder for all of this file, so that shared stages are trained once."""
     return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="session")
+def labels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """Corpus of labels -> the settings that name a small one."""
+    place = tmp_path_factory.mktemp("labels")
+    return {
+        "ljspeech_timing": [f"corpus_path={timing_corpus(place)}", "text.pronouncer=espeak"],
+        "helsinki": [f"corpus_path={helsinki_corpus(place)}"],
+    }
 
 
 def tiny(runs: Path, name: str, *more: str) -> Experiment:
@@ -51,7 +64,7 @@ def numbers(value: Any) -> list[float]:
     return [float(value)] if isinstance(value, int | float) else []
 
 
-@pytest.mark.parametrize("name", SYSTEMS)
+@pytest.mark.parametrize("name", SPEAKING)
 def test_every_experiment_runs_from_corpus_to_numbers(runs: Path, name: str) -> None:
     experiment = tiny(runs, name)
     metrics = evaluated(experiment)
@@ -61,16 +74,36 @@ def test_every_experiment_runs_from_corpus_to_numbers(runs: Path, name: str) -> 
         assert all(math.isfinite(number) for number in numbers(read_json(folder(stage) / RESULT))), stage.label
 
 
+@pytest.mark.parametrize(("corpus", "prior"), [("ljspeech_timing", "autoregressive"), ("helsinki", "gaussian")])
+@pytest.mark.parametrize("name", LABELLING)
+def test_every_experiment_of_labels_runs_on_corpora_of_labels(
+    runs: Path, labels: dict[str, list[str]], name: str, corpus: str, prior: str
+) -> None:
+    more = [f"sampler.prior={prior}", "sampler.kl_direction=posterior_sampler", "sampler.contexts=[phones]"]
+    experiment = tiny(runs, name, f"corpus={corpus}", *labels[corpus], *more)
+    metrics = evaluated(experiment)
+    assert {f"{dimension}_r2" for dimension in LABELS[corpus]} <= set(metrics) and metrics["sentences"] > 0
+    for stage in plan(experiment):
+        assert all(math.isfinite(number) for number in numbers(read_json(folder(stage) / RESULT))), stage.label
+    assert not any(stage.kind in {"audio", "acoustic"} for stage in plan(experiment))
+
+
 @pytest.mark.parametrize("name", SWEEP_FILES)
-def test_every_sweep_ends_in_a_table_with_all_its_systems(runs: Path, tmp_path: Path, name: str) -> None:
+def test_every_sweep_ends_in_a_table_with_all_its_systems(
+    runs: Path, tmp_path: Path, name: str, labels: dict[str, list[str]]
+) -> None:
     overrides = [*TINY, f"run.folder={runs}"]
+    found = [experiment for _, experiment in experiments_of(load_sweep(name), overrides).values()]
+    of_labels = {experiment.corpus for experiment in found} & set(LABELS)
+    overrides += [setting for corpus in of_labels for setting in labels[corpus]]
     experiments = {key: value for key, (_, value) in experiments_of(load_sweep(name), overrides).items()}
     assert {outcome.status for outcome in run_sweep(experiments, 0)} <= {"done", "reused"}
     console = Console(record=True, width=250, file=(tmp_path / "table.txt").open("w"))
     console.print(report(experiments, tmp_path))
     text = console.export_text()
     assert all(experiment.system in text for experiment in experiments.values())
-    assert len(list(tmp_path.glob("*.html"))) == 1
+    assert len(list(tmp_path.glob("*.html"))) == (0 if of_labels else 1)
+    assert (tmp_path / "table.md").read_text().startswith("| system")
 
 
 def test_asking_again_runs_nothing(runs: Path) -> None:

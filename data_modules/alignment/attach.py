@@ -74,6 +74,7 @@ def _timed(
         grid = read_grid(content)
         seconds = utterance.seconds
         if seconds is None:
+            assert utterance.audio is not None, "TextGrids are attached to recordings"
             seconds = soundfile.info(str(corpus.folder / utterance.audio)).duration - utterance.start
         if grid.end > seconds + LONGER:
             return UserError(f"the grid ends at {grid.end:g} s and the audio at {seconds:.3f} s")

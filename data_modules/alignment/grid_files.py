@@ -7,7 +7,7 @@ import tarfile
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Container, Iterator
 from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 
@@ -38,9 +38,10 @@ def grid_paths(source: str) -> list[tuple[str, Path]]:
     return sorted((item.relative_to(path).as_posix(), item) for item in found)
 
 
-def read_grids(source: str, wanted: Collection[str]) -> Iterator[tuple[str, bytes | UserError]]:
+def read_grids(source: str, wanted: Container[str] | None = None) -> Iterator[tuple[str, bytes | UserError]]:
     """Yield the content of each wanted grid as ``(id, bytes)``, in the order they lie there; the id is the file's stem.
 
+    Without ``wanted`` all are.
     A grid that is there twice, is too large or cannot be read comes as the error that says so.
 
     Raises:
@@ -50,7 +51,7 @@ def read_grids(source: str, wanted: Collection[str]) -> Iterator[tuple[str, byte
     if not Path(source).expanduser().is_file():
         names = Counter(Path(name).stem for name, _ in paths)
         for name, path in paths:
-            if Path(name).stem in wanted:
+            if wanted is None or Path(name).stem in wanted:
                 yield Path(name).stem, _content(path) if names[path.stem] == 1 else _twice(name)
         return
     archive = paths[0][1]
@@ -75,14 +76,14 @@ def _content(path: Path) -> bytes | UserError:
         return UserError(f"the grid cannot be read: {error}")
 
 
-def _tar(path: Path, source: str, wanted: Collection[str]) -> Iterator[tuple[str, bytes | UserError]]:
+def _tar(path: Path, source: str, wanted: Container[str] | None) -> Iterator[tuple[str, bytes | UserError]]:
     seen: set[str] = set()
     with tarfile.open(path) as archive:
         for member in archive:
             if not member.isdir():
                 _refuse(member.name, not member.isfile(), source)
             name = _stem(member.name)
-            if not member.isfile() or not name or name not in wanted:
+            if not member.isfile() or not name or (wanted is not None and name not in wanted):
                 continue
             stream = archive.extractfile(member) if member.size <= MOST_BYTES and name not in seen else None
             yield name, _fresh(name, seen, member.name, member.size, stream.read() if stream else b"")
@@ -91,14 +92,14 @@ def _tar(path: Path, source: str, wanted: Collection[str]) -> Iterator[tuple[str
             raise tarfile.ReadError("it is cut off")
 
 
-def _zip(path: Path, source: str, wanted: Collection[str]) -> Iterator[tuple[str, bytes | UserError]]:
+def _zip(path: Path, source: str, wanted: Container[str] | None) -> Iterator[tuple[str, bytes | UserError]]:
     seen: set[str] = set()
     with zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
             kind = stat.S_IFMT(member.external_attr >> 16)
             _refuse(member.filename, kind not in {0, stat.S_IFREG, stat.S_IFDIR}, source)
             name = _stem(member.filename)
-            if member.is_dir() or not name or name not in wanted:
+            if member.is_dir() or not name or (wanted is not None and name not in wanted):
                 continue
             # A member may hold more than it says; no more than this is unpacked.
             with archive.open(member) as stream:

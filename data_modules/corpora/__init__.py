@@ -52,6 +52,18 @@ def _cutset() -> CorpusBuilder:
     return Cuts()
 
 
+def _ljspeech_timing() -> CorpusBuilder:
+    from data_modules.corpora.ljspeech_timing import LjspeechTiming
+
+    return LjspeechTiming()
+
+
+def _helsinki() -> CorpusBuilder:
+    from data_modules.corpora.helsinki import Helsinki
+
+    return Helsinki()
+
+
 #: Corpus by name (``config.CorpusName``); each entry imports and makes its builder when it is called.
 CORPORA: dict[str, Callable[[], CorpusBuilder]] = {
     "testbed": _testbed,
@@ -62,4 +74,6 @@ CORPORA: dict[str, Callable[[], CorpusBuilder]] = {
     "libritts_r": lambda: _libritts(restored=True),
     "vctk": _vctk,
     "cutset": _cutset,
+    "ljspeech_timing": _ljspeech_timing,
+    "helsinki": _helsinki,
 }

@@ -47,12 +47,13 @@ class Utterance:
     ``phones`` is the alignment where there is an exact or a given one. ``tree`` is a gold parse in
     bracket notation where there is one. ``factors`` are what a controlled corpus planted, plain values only:
     ``factors["utterance"]`` maps a factor to its value, ``factors["words"]`` maps a factor to one value a word.
+    A corpus without recordings has no ``audio``; ``labels`` maps what it measured to one value a word.
     """
 
     id: str
     sentence: str
     text: str
-    audio: str
+    audio: str | None
     split: Split
     speaker: str = ""
     start: float = 0.0
@@ -61,6 +62,7 @@ class Utterance:
     phones: tuple[PhoneTime, ...] | None = None
     tree: str | None = None
     factors: dict[str, Any] = field(default_factory=dict)
+    labels: dict[str, list[float]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for a JSON line."""

@@ -48,10 +48,8 @@ class Folder:
         source = _source(experiment)
         recordings = [(path.name, path) for path in _recordings(source)]
         recordings += [(SPEAKERS, source / SPEAKERS)] if (source / SPEAKERS).is_file() else []
-        raw = any(line.raw for line in _read_metadata(source / "metadata.csv")[0])
-        normaliser = {"normaliser": NORMALISERS[experiment.text.normaliser]().identity()} if raw else {}
         return {
-            **normaliser,
+            **normaliser_identity(source / "metadata.csv", experiment),
             "corpus": "folder",
             "version": VERSION,
             "path": str(source),
@@ -68,7 +66,7 @@ class Folder:
             UserError: nothing usable, more faults than ``data.allowed_bad`` allows, or as for ``identity``.
         """
         source = _source(experiment)
-        lines, faults = _read_metadata(source / "metadata.csv")
+        lines, faults = read_metadata(source / "metadata.csv")
         speakers = _read_speakers(source / SPEAKERS)
         normalise = NORMALISERS[experiment.text.normaliser]()
         utterances: list[Utterance] = []
@@ -104,7 +102,8 @@ def _recordings(source: Path) -> list[Path]:
     return sorted(path for path in (source / "wavs").glob("*.wav") if path.is_file())
 
 
-def _read_metadata(path: Path) -> tuple[list[Line], list[Fault]]:
+def read_metadata(path: Path) -> tuple[list[Line], list[Fault]]:
+    """Lines of a ``metadata.csv``, and the faults of those that are not of its form, not UTF-8 or repeat an id."""
     lines: dict[str, Line] = {}
     faults: list[Fault] = []
     for number, row, sound in rows(path):
@@ -122,6 +121,12 @@ def _read_metadata(path: Path) -> tuple[list[Line], list[Fault]]:
         else:
             lines[name] = Line(name, text, raw=not "".join(texts[1:2]))
     return list(lines.values()), faults
+
+
+def normaliser_identity(path: Path, experiment: Experiment) -> dict[str, Any]:
+    """What normalises the raw texts of a ``metadata.csv``, where it has some."""
+    raw = any(line.raw for line in read_metadata(path)[0])
+    return {"normaliser": NORMALISERS[experiment.text.normaliser]().identity()} if raw else {}
 
 
 def _read_speakers(path: Path) -> dict[str, str] | None:

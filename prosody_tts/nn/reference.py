@@ -13,10 +13,14 @@ from prosody_tts.nn.units import POOLS, length_mask
 
 @dataclass
 class Posterior:
-    """Prosody vectors of a batch: ``mean`` and ``scale`` [B, U, D]; no scale where the encoder is deterministic."""
+    """Prosody vectors of a batch: ``mean`` and ``scale`` [B, U, D]; no scale where the encoder is deterministic.
+
+    ``exists`` [B, U, D] tells which dimensions of explicit vectors exist on which units; none where all do.
+    """
 
     mean: Tensor
     scale: Tensor | None
+    exists: Tensor | None = None
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
         """Draw vectors by reparametrisation; the mean where there is no scale: [B, U, D]."""

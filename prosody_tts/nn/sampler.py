@@ -98,10 +98,11 @@ class SamplerModel(nn.Module):
         return states, length_mask(text.unit_lengths(self.units), states.shape[1])
 
     def loss(self, batch: SamplerBatch) -> Tensor:
-        """The prior's loss against stage one's vectors."""
+        """The prior's loss against the vectors, stage one's or explicit."""
         context, mask = self.context(batch.text)
         mean = (batch.mean - self.mean) / self.scale
-        target = Posterior(mean * mask[:, :, None], batch.scale / self.scale)
+        there = mask[:, :, None] if batch.exists is None else mask[:, :, None] & batch.exists
+        target = Posterior(mean * there, batch.scale / self.scale, batch.exists)
         return self.prior.loss(context, target, mask)
 
     def sample(self, text: TextBatch, temperature: float = 0.0, generator: torch.Generator | None = None) -> Tensor:

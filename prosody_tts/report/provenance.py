@@ -14,7 +14,7 @@ class Provenance:
         corpus: name.
         split: ``dev`` or ``test``.
         seed: of training and data.
-        vocoder: of synthesised audio and of ``copy_synthesis``.
+        vocoder: of synthesised audio and of ``copy_synthesis``; empty where nothing is synthesised.
         commit: git commit of the code, or None outside a repository.
         clean: whether the working tree had no changes, or None outside a repository.
         size: preset of widths and schedules.
@@ -50,6 +50,5 @@ class Provenance:
     def line(self) -> str:
         """One line for a footer."""
         size = f", size {self.size}" if self.size else ""
-        return (
-            f"corpus {self.corpus}, split {self.split}, seed {self.seed}{size}, vocoder {self.vocoder}; {self.tree()}"
-        )
+        vocoder = f", vocoder {self.vocoder}" if self.vocoder else ""
+        return f"corpus {self.corpus}, split {self.split}, seed {self.seed}{size}{vocoder}; {self.tree()}"

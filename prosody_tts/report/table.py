@@ -227,7 +227,7 @@ def terminal(table: Table, provenance: Provenance) -> Group:
 
 def markdown(table: Table, provenance: Provenance) -> str:
     """The short table, the long one and the footer as Markdown."""
-    lines = _markdown_grid(_headings(table), [_line(table, system) for system in table.systems])
+    lines = markdown_grid(_headings(table), [_line(table, system) for system in table.systems])
     lines += ["", *(f"- {_escape(note)}" for note in notes(table, provenance)), "", "## Every metric", ""]
     titles = ["system", "metric", "value", "interval", "unit", "n", "gap closed", "towards oracle", "p", "paper's gap"]
     body = [
@@ -246,7 +246,7 @@ def markdown(table: Table, provenance: Provenance) -> str:
         for row in table.rows
     ]
     sources = dict.fromkeys(row.paper_source for row in table.rows if row.paper_source)
-    lines += [*_markdown_grid(titles, body), "", *(f"- {_escape(source)}" for source in sources)]
+    lines += [*markdown_grid(titles, body), "", *(f"- {_escape(source)}" for source in sources)]
     return "\n".join(lines) + "\n"
 
 
@@ -261,6 +261,7 @@ def _escape(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def _markdown_grid(titles: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
+def markdown_grid(titles: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a Markdown table, the first column to the left."""
     rows = [titles, ["---"] + ["---:"] * (len(titles) - 1), *body]
     return ["| " + " | ".join(_escape(cell) for cell in row) + " |" for row in rows]

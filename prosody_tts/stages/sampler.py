@@ -1,4 +1,4 @@
-"""LightningModule of stage two: predict stage one's vectors from text."""
+"""LightningModule of stage two: predict vectors from text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from lightning import LightningModule
 from torch import Tensor
 
 from data_modules.batches import SamplerBatch
-from data_modules.store import Specification
+from data_modules.store import AnySpecification
 from prosody_tts.config import SamplerConfig
 from prosody_tts.nn.sampler import SamplerModel
 from prosody_tts.nn.units import length_mask
@@ -16,10 +16,13 @@ from prosody_tts.stages.fit import adam
 
 
 class SamplerStage(LightningModule):
-    """Wires the prior's loss and the optimiser to a ``SamplerModel``."""
+    """Wires the prior's loss and the optimiser to a ``SamplerModel``.
+
+    ``acoustic`` is the identity of the stage that wrote the vectors: stage one, or a corpus's labels.
+    """
 
     def __init__(
-        self, model: SamplerModel, settings: SamplerConfig, specification: Specification, acoustic: str
+        self, model: SamplerModel, settings: SamplerConfig, specification: AnySpecification, acoustic: str
     ) -> None:
         super().__init__()
         self.model = model
@@ -35,6 +38,8 @@ class SamplerStage(LightningModule):
     def validation_step(self, batch: SamplerBatch, batch_idx: int) -> None:
         predicted = self.model.sample(batch.text)
         mask = length_mask(batch.unit_lengths, batch.mean.shape[1])
+        if batch.exists is not None:
+            mask = batch.exists
         error = ((predicted - batch.mean) / self.model.scale)[mask].square().mean()
         values = {"dev/loss": self.model.loss(batch), "dev/vector_mse": error}
         self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(batch.text.ids))

@@ -45,12 +45,20 @@ class AutoregressivePrior(nn.Module):
         hidden = self.recurrent(torch.cat([context, self.prenet(previous)], dim=2))[0]
         predicted = self.out(torch.cat([hidden, context], dim=2))
         if self.training:
-            self._track((posterior.mean - predicted).detach(), mask)
+            self._track((posterior.mean - predicted).detach(), mask, posterior.exists)
+        if posterior.exists is not None:
+            mask = posterior.exists & mask[:, :, None]
         return nn.functional.huber_loss(predicted[mask], posterior.mean[mask], delta=self.threshold)
 
-    def _track(self, residual: Tensor, mask: Tensor) -> None:
-        """Keep a moving average of the residual's root mean square."""
-        self.spread.lerp_(residual[mask].square().mean(0).sqrt(), 0.01)
+    def _track(self, residual: Tensor, mask: Tensor, exists: Tensor | None) -> None:
+        """Keep a moving average of the residual's root mean square, of each dimension where it exists."""
+        if exists is None:
+            self.spread.lerp_(residual[mask].square().mean(0).sqrt(), 0.01)
+            return
+        there = exists & mask[:, :, None]
+        count = there.sum((0, 1))
+        size = ((residual * there).square().sum((0, 1)) / count.clamp(min=1)).sqrt()
+        self.spread.lerp_(torch.where(count > 0, size, self.spread), 0.01)
 
     def sample(
         self, context: Tensor, mask: Tensor, temperature: float = 1.0, generator: torch.Generator | None = None

@@ -11,10 +11,13 @@ from prosody_tts.nn.reference import Posterior
 POINT = 1e-3
 
 
-def kl_gaussians(mean_a: Tensor, scale_a: Tensor, mean_b: Tensor, scale_b: Tensor) -> Tensor:
-    """KL(a || b) in nats of diagonal Gaussians, summed over the last axis."""
+def kl_gaussians(
+    mean_a: Tensor, scale_a: Tensor, mean_b: Tensor, scale_b: Tensor, exists: Tensor | None = None
+) -> Tensor:
+    """KL(a || b) in nats of diagonal Gaussians, summed over the dimensions of the last axis that exist."""
     ratio = (scale_a / scale_b).square()
-    return 0.5 * (ratio - 1 - ratio.log() + ((mean_a - mean_b) / scale_b).square()).sum(-1)
+    each = ratio - 1 - ratio.log() + ((mean_a - mean_b) / scale_b).square()
+    return 0.5 * (each if exists is None else each * exists).sum(-1)
 
 
 class GaussianPrior(nn.Module):
@@ -41,9 +44,9 @@ class GaussianPrior(nn.Module):
         target = torch.zeros_like(scale) if posterior.scale is None else posterior.scale
         target = target.clamp(min=POINT)
         if self.direction == "sampler_posterior":
-            divergence = kl_gaussians(mean, scale, posterior.mean, target)
+            divergence = kl_gaussians(mean, scale, posterior.mean, target, posterior.exists)
         else:
-            divergence = kl_gaussians(posterior.mean, target, mean, scale)
+            divergence = kl_gaussians(posterior.mean, target, mean, scale, posterior.exists)
         return divergence[mask].mean()
 
     def sample(

@@ -1,0 +1,211 @@
+"""Evaluation of systems that learn labels: predictions of held-out sentences beside what was measured."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from data_modules.collate import text_batch, text_item
+from data_modules.corpora.contract import Progress
+from data_modules.labels import LabelStore
+from data_modules.store import AnySpecification, TextFeatures
+from prosody_tts.config import LABELS, Experiment
+from prosody_tts.errors import UserError
+from prosody_tts.evaluation.decisions import DECISIONS, Ints
+from prosody_tts.evaluation.label_metrics import measure
+from prosody_tts.evaluation.measure import Floats
+from prosody_tts.evaluation.results import RESULTS
+from prosody_tts.files import write_text
+from prosody_tts.nn.sampler import SamplerModel
+from prosody_tts.pipeline import Stage
+from prosody_tts.synthesis import load_sampler
+
+#: Sentences predicted together; with a temperature above 0 their noise is drawn together.
+BATCH = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """One dimension of labels over the tokens of a sentence that have it.
+
+    Attributes:
+        places: [N] tokens.
+        reference: [N] measured.
+        predicted: [N].
+        decisions: name of ``decisions.DECISIONS`` -> (measured class, predicted class), each [N].
+    """
+
+    places: Ints
+    reference: Floats
+    predicted: Floats
+    decisions: dict[str, tuple[Ints, Ints]]
+
+
+@dataclass(frozen=True, eq=False)
+class LabelResult:
+    """One held-out sentence; ``tokens`` [W] are its words, "" for pause slots, ``tracks`` its dimensions by name."""
+
+    id: str
+    sentence: str
+    text: str
+    tokens: tuple[str, ...]
+    tracks: dict[str, Track]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for a JSON line."""
+        return {
+            "id": self.id,
+            "sentence": self.sentence,
+            "text": self.text,
+            "tokens": list(self.tokens),
+            "tracks": {
+                name: {
+                    "places": track.places.tolist(),
+                    "reference": track.reference.tolist(),
+                    "predicted": track.predicted.tolist(),
+                    "decisions": {key: [row.tolist() for row in pair] for key, pair in track.decisions.items()},
+                }
+                for name, track in self.tracks.items()
+            },
+        }
+
+    @staticmethod
+    def from_dict(data: Mapping[str, Any]) -> LabelResult:
+        """The inverse of ``to_dict``."""
+        tracks = {}
+        for name, track in data["tracks"].items():
+            decisions = {key: (_ints(one), _ints(other)) for key, (one, other) in track["decisions"].items()}
+            reference, predicted = (np.asarray(track[key], np.float64) for key in ("reference", "predicted"))
+            tracks[name] = Track(_ints(track["places"]), reference, predicted, decisions)
+        return LabelResult(data["id"], data["sentence"], data["text"], tuple(data["tokens"]), tracks)
+
+
+def _ints(row: Sequence[int]) -> Ints:
+    return np.asarray(row, np.int64)
+
+
+def write_label_results(folder: Path, results: Iterable[LabelResult]) -> None:
+    """Write ``utterances.jsonl`` into an evaluation's folder, atomically."""
+    lines = (json.dumps(result.to_dict(), ensure_ascii=False, allow_nan=False) + "\n" for result in results)
+    write_text(folder / RESULTS, "".join(lines))
+
+
+def read_label_results(folder: Path) -> list[LabelResult]:
+    """Read an evaluation's ``utterances.jsonl``.
+
+    Raises:
+        UserError: there is none, or a line of it is not a result; names the file.
+    """
+    path = folder / RESULTS
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+        return [LabelResult.from_dict(json.loads(line)) for line in lines if line]
+    except OSError as error:
+        raise UserError(f"cannot read {path} ({error.strerror}); evaluate the system first") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{path} holds what is not a result of labels ({error!r}); delete the folder and evaluate again"
+        ) from None
+
+
+def evaluate_labels(stage: Stage, store: TextFeatures, folder: Path, progress: Progress) -> dict[str, Any]:
+    """Write ``utterances.jsonl`` of a system; return its metrics and the thresholds fitted on the training split."""
+    experiment = stage.experiment
+    labels = LabelStore(stage.input("labels"))
+    model, spec = load_sampler(stage.input("sampler"), stage.inputs["labels"])
+    training, held = store.ids("train"), _held_out(store, experiment)
+    predicted = _predict(model, spec, store, [*training, *held], experiment, progress)
+    names = LABELS[experiment.corpus]
+    seen = {name: _pooled(training, labels, predicted, index) for index, name in enumerate(names)}
+    thresholds = {
+        (name, key): decision.fit(seen[name][0], decision.labels(seen[name][1]))
+        for name in names
+        for key, decision in DECISIONS.get(name, {}).items()
+    }
+    results = [_result(name, store, labels, predicted[name], names, thresholds) for name in held]
+    write_label_results(folder, results)
+    cuts = {
+        f"{name}_{key}_cut_{number}": float(cut)
+        for (name, key), row in thresholds.items()
+        for number, cut in enumerate(row, start=1)
+    }
+    return {**measure([result.tracks for result in results]), **cuts, "sentences": len(results)}
+
+
+def _held_out(store: TextFeatures, experiment: Experiment) -> list[str]:
+    """Utterances of the split: the first ``evaluation.limit`` sentences."""
+    ids = store.ids(experiment.evaluation.split)
+    sentences = list(dict.fromkeys(store.utterances[name].sentence for name in ids))[: experiment.evaluation.limit]
+    kept = set(sentences)
+    return [name for name in ids if store.utterances[name].sentence in kept]
+
+
+@torch.inference_mode()
+def _predict(
+    model: SamplerModel,
+    spec: AnySpecification,
+    store: TextFeatures,
+    ids: Sequence[str],
+    experiment: Experiment,
+    progress: Progress,
+) -> dict[str, Floats]:
+    """Vectors [W, D] of utterances."""
+    predicted: dict[str, Floats] = {}
+    ordered = sorted(ids, key=lambda name: (store.text.sentence(name).tokens, name))
+    for start in range(0, len(ordered), BATCH):
+        batch = ordered[start : start + BATCH]
+        text = text_batch(
+            [text_item(n, store.text.sentence(n), store.text.bert(n), spec, store.speaker(n)) for n in batch]
+        )
+        generator = torch.Generator().manual_seed(experiment.seed + start)
+        vectors = model.sample(text, experiment.synthesis.temperature, generator).double().numpy()
+        for row, name in enumerate(batch):
+            predicted[name] = vectors[row, : store.text.sentence(name).tokens]
+        progress(start + len(batch), len(ordered), "predicting labels")
+    return predicted
+
+
+def _pooled(
+    ids: Sequence[str], labels: LabelStore, predicted: Mapping[str, Floats], dimension: int
+) -> tuple[Floats, Ints]:
+    """Predictions and discrete labels of one dimension over all tokens that have it."""
+    masks = {name: _there(labels, name)[:, dimension] for name in ids}
+    values = np.concatenate([predicted[name][masks[name], dimension] for name in ids])
+    return values, np.concatenate([labels.classes(name)[masks[name], dimension] for name in ids]).astype(np.int64)
+
+
+def _there(labels: LabelStore, name: str) -> Any:
+    exists = labels.exists(name)
+    assert exists is not None
+    return exists
+
+
+def _result(
+    name: str,
+    store: TextFeatures,
+    labels: LabelStore,
+    predicted: Floats,
+    dimensions: Sequence[str],
+    thresholds: Mapping[tuple[str, str], Floats],
+) -> LabelResult:
+    utterance, sentence = store.utterances[name], store.text.sentence(name)
+    tokens = [""] * sentence.tokens
+    for place, word in enumerate(sentence.words):
+        tokens[2 * place + 1] = word.text
+    tracks = {}
+    for index, dimension in enumerate(dimensions):
+        places = np.flatnonzero(_there(labels, name)[:, index])
+        said = predicted[places, index]
+        discrete = labels.classes(name)[places, index].astype(np.int64)
+        decisions = {
+            key: (decision.labels(discrete), decision.decide(said, thresholds[dimension, key]))
+            for key, decision in DECISIONS.get(dimension, {}).items()
+        }
+        tracks[dimension] = Track(places, labels.mean(name)[places, index].astype(np.float64), said, decisions)
+    return LabelResult(utterance.id, utterance.sentence, utterance.text, tuple(tokens), tracks)
