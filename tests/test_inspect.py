@@ -360,7 +360,7 @@ def test_mistakes_are_one_sentence(
     assert "there is no corpus 'testbad'; did you mean 'testbed'" in mistake("testbad")
     assert "--utterance" in mistake("testbed", "train-0001")
     assert "not both" in mistake("testbed", "--text", "One.", "--utterance", "train-0001")
-    assert "corpus_path=DIR" in mistake("folder")
+    assert "corpus_path=PATH" in mistake("folder")
     assert "no word to speak" in mistake("allison", "--text", "...")
     # One that a stage left out is told with its reason.
     corpus = next(build.pipeline.folder(stage) for stage in build.pipeline.plan(experiment) if stage.kind == "corpus")
@@ -373,7 +373,10 @@ def test_mistakes_are_one_sentence(
     assert "utterance 'lost' was left out by corpus testbed: is silent" in error
 
 
-def test_a_text_needs_no_corpus(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_text_needs_no_corpus(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
     text = "The <script> [bold]baker[/bold] met Zylkor."
     status, out, _ = run(capsys, "allison", f"run.folder={tmp_path}", "--text", text, "--text", "Go!")
     assert status == 0 and text in out and list(tmp_path.iterdir()) == []

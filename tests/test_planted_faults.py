@@ -43,7 +43,7 @@ def plant(source: Path) -> dict[str, str]:
     soundfile.write(line("silent"), wave * 0, rate)
     line("empty").write_bytes(b"")
     line("missing")
-    clip(line("no letters", "1234 ... !"), sentence(0))
+    clip(line("no letters", "☆ ... !"), sentence(0))
     clip(line("wordless", ""), sentence(0))
     clip(wavs / "latin.wav", sentence(0))
     clip(wavs / "stranger.wav", sentence(0))

@@ -96,15 +96,16 @@ def test_stage_one_speaks_as_its_speaker_and_neither_padding_nor_company_matters
     items = [acoustic_item(str(row), words, generator) for row, words in enumerate([2, 6, 4])]
     voices = [1, 3, 0]
     items = [replace(item, text=replace(item.text, speaker=voice)) for item, voice in zip(items, voices, strict=True)]
-    together, durations, _ = model(acoustic_batch(items))
+    together = model(acoustic_batch(items))
     for row, item in enumerate(items):
-        alone, alone_durations, _ = model(acoustic_batch([item]))
+        alone = model(acoustic_batch([item]))
         frames, phones = len(item.mel), len(item.text.phones)
-        torch.testing.assert_close(together.mel[row, :frames], alone.mel[0], atol=1e-5, rtol=1e-4)
-        torch.testing.assert_close(durations[row, :phones], alone_durations[0], atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(together.rendered.mel[row, :frames], alone.rendered.mel[0], atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(together.log_durations[row, :phones], alone.log_durations[0], atol=1e-5, rtol=1e-4)
         other = replace(item, text=replace(item.text, speaker=2))
-        mel, log_durations, _ = model(acoustic_batch([other]))
-        assert (mel.mel - alone.mel).abs().max() > 1e-3 and (log_durations - alone_durations).abs().max() > 1e-4
+        changed = model(acoustic_batch([other]))
+        assert (changed.rendered.mel - alone.rendered.mel).abs().max() > 1e-3
+        assert (changed.log_durations - alone.log_durations).abs().max() > 1e-4
 
 
 @pytest.mark.parametrize(("units", "prior"), list(itertools.product(UNITS, PRIORS)))
@@ -124,8 +125,8 @@ def test_every_speaker_of_a_batch_is_learned_from_and_no_other():
     model = acoustic(THREE, "word", "deterministic").train()
     batch = recordings([3, 2])
     batch.text.speakers = torch.tensor([1, 3])
-    rendered, log_durations, _ = model(batch)
-    (rendered.mel.square().mean() + log_durations.square().mean()).backward()
+    rebuilt = model(batch)
+    (rebuilt.rendered.mel.square().mean() + rebuilt.log_durations.square().mean()).backward()
     assert (model.speakers.embedding.weight.grad.abs().sum(1) > 0).tolist() == [True, False, True]
     stage_two = sampler(THREE).train()
     batch = vectors([3, 2], "word", latent=4)
@@ -402,7 +403,7 @@ def test_a_folder_names_its_speakers_in_a_file(tmp_path):
     assert set(faults) == set("def") and all("speakers.csv" in reason for reason in faults.values())
     assert Folder().identity(experiment) != before
     (source / "speakers.csv").write_bytes(b"a|\xff\n")
-    with pytest.raises(UserError, match=r"speakers\.csv is not UTF-8"):
+    with pytest.raises(UserError, match=r"speakers\.csv line 1 is not UTF-8"):
         built("broken")
 
 

@@ -48,7 +48,9 @@ def write_corpus(root: Path) -> Path:
     """A folder of noisy clips with transcripts."""
     (root / "wavs").mkdir(parents=True)
     for seed, name in enumerate(TEXTS):
-        wave = np.random.default_rng(seed).normal(0, 0.1, round(SECONDS * RATE))
+        # Noise on a hum: every recording needs a voiced frame.
+        hum = 0.2 * np.sin(2 * np.pi * 120 * np.arange(round(SECONDS * RATE)) / RATE)
+        wave = hum + np.random.default_rng(seed).normal(0, 0.02, len(hum))
         soundfile.write(root / "wavs" / f"{name}.wav", wave, RATE)
     (root / "metadata.csv").write_text("".join(f"{name}|{text}\n" for name, text in TEXTS.items()))
     return root

@@ -67,7 +67,7 @@ class Folder:
         """
         source = _source(experiment)
         lines, faults = read_metadata(source / "metadata.csv")
-        speakers = _read_speakers(source / SPEAKERS)
+        speakers = _read_speakers(source / SPEAKERS, faults)
         normalise = NORMALISERS[experiment.text.normaliser]()
         utterances: list[Utterance] = []
         for done, line in enumerate(lines):
@@ -129,14 +129,17 @@ def normaliser_identity(path: Path, experiment: Experiment) -> dict[str, Any]:
     return {"normaliser": NORMALISERS[experiment.text.normaliser]().identity()} if raw else {}
 
 
-def _read_speakers(path: Path) -> dict[str, str] | None:
+def _read_speakers(path: Path, faults: list[Fault]) -> dict[str, str] | None:
     """Speaker of each id, empty where two are given; None where there is no such file, and one speaker."""
     if not path.is_file():
         return None
     speakers: dict[str, str] = {}
-    for _, row, sound in rows(path):
+    for number, row, sound in rows(path):
+        if not sound:
+            faults.append(Fault(f"{SPEAKERS} line {number}", "is not UTF-8"))
+            continue
         name, _, speaker = (cell.strip() for cell in row.partition("|"))
-        speakers[name] = speaker if sound and speakers.get(name, speaker) == speaker else ""
+        speakers[name] = speaker if speakers.get(name, speaker) == speaker else ""
     return speakers
 
 
