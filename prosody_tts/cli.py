@@ -365,13 +365,13 @@ def _print_corpus(experiment: Experiment) -> None:
 
 def _print_alignment(experiment: Experiment) -> None:
     """Print a line about how the alignment looks, where there is one."""
-    from data_modules.alignment.report import summary
+    from data_modules.alignment.report import read_suspicious, summary
     from prosody_tts.files import read_json
     from prosody_tts.pipeline import RESULT, folder, plan
 
     for done in (folder(stage) for stage in plan(experiment) if stage.kind == "alignment"):
-        if (path := done / "suspicious.json").exists():  # an alignment made before there was a report has none
-            print(summary(read_json(done / RESULT)["metrics"], read_json(path)))
+        if (done / RESULT).exists():
+            print(summary(read_json(done / RESULT)["metrics"], read_suspicious(done)))
 
 
 def _write_textgrids(experiment: Experiment, out: Path) -> None:

@@ -31,7 +31,7 @@ VERSIONS = {
     "text": 1,
     "audio": 1,
     "aligner": 2,
-    "alignment": 2,
+    "alignment": 3,
     "labels": 1,
     "acoustic": 4,
     "sampler": 4,

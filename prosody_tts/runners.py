@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from data_modules.acoustic import AcousticData
 from data_modules.alignment.attach import attach
 from data_modules.alignment.frames import durations_from_ends, end_times
-from data_modules.alignment.report import report
+from data_modules.alignment.report import report, write_suspicious
 from data_modules.audio import first_centre
 from data_modules.collate import acoustic_batch
 from data_modules.corpora import CORPORA
@@ -190,26 +190,26 @@ def run_alignment(stage: Stage, folder: Path, progress: Progress) -> dict[str, A
     total = len(store.ids("train", "dev", "test"))
     likelihoods: dict[str, float] = {}
     if stage.experiment.exact_times:
-        durations, faults = _exact(stage, store)
+        durations, faults = exact_durations_of(stage, store)
     else:
-        durations, likelihoods, faults = _learned(stage, store, progress)
+        durations, likelihoods, faults = learned_durations(stage, store, progress)
     _allow(faults, total, stage.experiment, folder)
     copies = _of_copies(stage, store, durations)
     write_json(folder / "durations.json", {**durations, **copies})
     lengths = [d for row in durations.values() for d in row]
     audio = stage.experiment.audio
     seconds, suspicious = report(durations, store.text.sentence, audio.hop / audio.sample_rate, likelihoods)
-    write_json(folder / "suspicious.json", [asdict(item) for item in suspicious])
+    write_suspicious(folder, suspicious)
     return {
         "aligned": len(durations),
         "share": len(durations) / max(total, 1),
         "mean_frames": float(np.mean(lengths)),
         **seconds,
-        "suspicious": len({item.id for item in suspicious}),
+        "suspicious": len(suspicious),
     }
 
 
-def _exact(stage: Stage, store: FeatureStore) -> tuple[dict[str, list[int]], list[Fault]]:
+def exact_durations_of(stage: Stage, store: FeatureStore) -> tuple[dict[str, list[int]], list[Fault]]:
     """Frames from exact times; an utterance with fewer frames than phones has none."""
     settings = stage.experiment.audio
     hop, first = settings.hop / settings.sample_rate, first_centre(settings) / settings.sample_rate
@@ -252,7 +252,7 @@ def _of_copies(stage: Stage, store: FeatureStore, durations: dict[str, list[int]
     return found
 
 
-def _learned(
+def learned_durations(
     stage: Stage, store: FeatureStore, progress: Progress
 ) -> tuple[dict[str, list[int]], dict[str, float], list[Fault]]:
     """Align every utterance, with nats per frame; one with fewer frames than phones cannot be."""

@@ -16,13 +16,15 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
+from data_modules.alignment.report import Suspicion, write_suspicious
 from data_modules.corpora.contract import Fault
-from data_modules.store import CorpusStore, FeatureStore, Recording
+from data_modules.store import CorpusStore, FeatureStore
 from data_modules.text.parse import load_pipeline, parse
 from data_modules.text.sentence import PAUSE
 from data_modules.text.words import find_words
 from prosody_tts import cli
 from prosody_tts.config import Experiment, load
+from prosody_tts.files import read_json
 from prosody_tts.inspect import build
 from prosody_tts.inspect.labels import MISSING, drawable, levels, rows
 from prosody_tts.inspect.lexicon import in_cmudict
@@ -32,7 +34,6 @@ from prosody_tts.inspect.parse import arcs
 from prosody_tts.inspect.picture import picture
 from prosody_tts.inspect.plots import plots
 from prosody_tts.inspect.spread import Distribution
-from prosody_tts.inspect.suspects import suspects
 from prosody_tts.report.drawing import write_png
 
 HOSTILE = "<script>alert('1')</script> & \"$x$\""
@@ -136,46 +137,26 @@ def test_a_histogram_counts_every_value_once(frames: list[int], stepped: bool) -
     assert edges[0] <= min(values) and max(values) <= edges[-1] and (np.diff(edges) > 0).all()
 
 
-def stretched(recording: Recording, phone: int, frames: int) -> Recording:
-    """The same utterance with one phone that long."""
-    assert recording.durations is not None
-    durations = recording.durations.copy()
-    durations[phone] = frames
-    total = int(durations.sum())
-    longer = {name: np.resize(getattr(recording, name), (total, *getattr(recording, name).shape[1:])) for name in KINDS}
-    return replace(recording, durations=durations, **longer)
-
-
-KINDS = ("mel", "f0", "energy")
-
-
-def test_long_phones_long_pauses_and_odd_rates_are_suspicious(
-    store: FeatureStore, monkeypatch: pytest.MonkeyPatch
+def test_what_the_alignment_finds_suspicious_is_shown(
+    capsys: pytest.CaptureFixture[str], settings: list[str], experiment: Experiment
 ) -> None:
-    phone_of, pause_of, dense, *_ = store.ids("train")
-    original = store.recording
-
-    def recording(name: str) -> Recording:
-        found = original(name)
-        assert found.durations is not None
-        if name == phone_of:
-            return stretched(found, 1, 90)
-        if name == pause_of:
-            return stretched(found, 0, 170)
-        if name == dense:
-            return replace(found, durations=np.ones_like(found.durations))
-        return found
-
-    monkeypatch.setattr(store, "recording", recording)
-    found = {suspect.utterance: "; ".join(suspect.reasons) for suspect in summarise("x", store, HOP, []).suspects}
-    assert set(found) == {phone_of, pause_of, dense}
-    assert "lasts 1.12 s" in found[phone_of] and "a pause of 2.12 s at the start" in found[pause_of]
-    assert "80.0 phones/s" in found[dense] and "100 % of its phones last a single frame" in found[dense]
-
-
-def test_rates_are_compared_with_the_median() -> None:
-    rates = {"a": 10.0, "b": 10.0, "c": 15.9, "d": 16.1, "e": 6.3, "f": 6.2}
-    assert [item.utterance for item in suspects({name: [] for name in rates}, rates)] == ["d", "f"]
+    alignment = next(
+        build.pipeline.folder(stage) for stage in build.pipeline.plan(experiment) if stage.kind == "alignment"
+    )
+    found = [
+        Suspicion("train-0003", ("phone t of 'late' lasts 1.12 s", "<b> & co")),
+        Suspicion("dev-0001-r0", ("odd",)),
+    ]
+    write_suspicious(alignment, found)
+    try:
+        _, out, _ = run(capsys, "testbed", *settings, "--workers", "0")
+    finally:
+        write_suspicious(alignment, [])
+    assert "2 utterances" in out and "train-0003" in out and "lasts 1.12 s; <b> & co" in out
+    page = (build.folder_of(experiment) / "index.html").read_text(encoding="utf-8")
+    assert "lasts 1.12 s; &lt;b&gt; &amp; co" in page and "dev-0001-r0" in page
+    summary = read_json(build.folder_of(experiment) / "summary.json")
+    assert summary["alignment"]["suspects"][1] == {"utterance": "dev-0001-r0", "reasons": ["odd"]}
 
 
 def test_words_are_looked_up_as_written() -> None:

@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data_modules.text.sentence import PAUSE, Sentence
+from prosody_tts.files import read_json, write_json
 
-#: Seconds from which a phone is suspicious (ours).
-LONG_PHONE = 1.0
-#: Standard deviations from the corpus's mean from which a speaking rate or a likelihood is suspicious (ours).
-DEVIATIONS = 4.0
-#: Share of an utterance's phones that last a single frame, from which it is suspicious (ours).
-LEAST_SHARE = 0.5
+#: Seconds above which a phone, and a pause, is suspicious (ours).
+LONGEST_PHONE, LONGEST_PAUSE = 1.0, 2.0
+#: Times the corpus's median speaking rate, or its inverse, beyond which an utterance is suspicious (ours).
+RATE_FACTOR = 1.6
+#: Scaled median absolute deviations below the median from which an aligner's score is suspicious (ours).
+DEVIATIONS = 6.0
+#: Share of phones of a single frame above which an utterance is suspicious: an aligner that has not learned (ours).
+SINGLE_FRAMES = 0.5
+#: File of an alignment's folder.
+FILE = "suspicious.json"
 
 
 @dataclass(frozen=True)
 class Suspicion:
-    """An utterance that looks misaligned, why, and the number that says so."""
+    """An utterance that looks misaligned, the first to listen to, and why, in a phrase or more."""
 
     id: str
-    reason: str
-    value: float
+    reasons: tuple[str, ...]
 
 
 def report(
@@ -42,60 +47,87 @@ def report(
         hop_seconds: time between frames.
         likelihoods: the aligner's score of an utterance, nats per frame, where it has one.
     """
-    spoken: dict[str, NDArray[np.int64]] = {}
-    pauses: list[NDArray[np.int64]] = []
+    scores = dict(likelihoods or {})
+    rates: dict[str, float] = {}
+    reasons: dict[str, list[str]] = {}
+    phones = pauses = phone_frames = pause_frames = 0
     for name, row in durations.items():
-        frames, pause = np.array(row, np.int64), np.array([label == PAUSE for label in sentence(name).phones])
-        spoken[name] = frames[~pause]
-        pauses.append(frames[pause & (frames > 0)])
+        text = sentence(name)
+        frames, pause = np.array(row, np.int64), np.array([label == PAUSE for label in text.phones])
+        phones, phone_frames = phones + int((~pause).sum()), phone_frames + int(frames[~pause].sum())
+        pauses, pause_frames = pauses + int((frames[pause] > 0).sum()), pause_frames + int(frames[pause].sum())
+        rates[name] = speaking_rate(text, frames, hop_seconds)
+        reasons[name] = strange_lengths(text, frames, hop_seconds)
+    usual = float(np.median(list(rates.values()))) if rates else 0.0
+    middle, spread = _robust(list(scores.values()))
+    for name, rate in rates.items():
+        if not usual / RATE_FACTOR <= rate <= usual * RATE_FACTOR:
+            reasons[name].append(f"{rate:.1f} phones/s, where the corpus's median is {usual:.1f}")
+        if name in scores and scores[name] < middle - DEVIATIONS * spread:
+            reasons[name].append(
+                f"the aligner's score is {scores[name]:.2f} nats a frame, where the corpus's median is {middle:.2f}"
+            )
     metrics = {
-        "phone_seconds": _mean(list(spoken.values())) * hop_seconds,
-        "pause_seconds": _mean(pauses) * hop_seconds,
+        "phone_seconds": phone_frames * hop_seconds / max(phones, 1),
+        "pause_seconds": pause_frames * hop_seconds / max(pauses, 1),
     }
-    rates = {name: len(row) / max(row.sum() * hop_seconds, hop_seconds) for name, row in spoken.items()}
-    odd_rates = _outliers(rates)
-    unlikely = {name: value for name, value in _outliers(likelihoods or {}).items() if value < 0}
-    found: list[Suspicion] = []
-    for name, spans in spoken.items():
-        longest, shortest = float(spans.max()) * hop_seconds, float(np.mean(spans <= 1))
-        if longest > LONG_PHONE:
-            found.append(Suspicion(name, f"a phone lasts more than {LONG_PHONE:g} s", round(longest, 4)))
-        if shortest > LEAST_SHARE:
-            found.append(Suspicion(name, "more than half of the phones last one frame at most", round(shortest, 4)))
-        if name in odd_rates:
-            side = "above" if odd_rates[name] > 0 else "below"
-            reason = f"the phones per second of speech lie more than {DEVIATIONS:g} standard deviations {side} the mean"
-            found.append(Suspicion(name, reason, round(rates[name], 4)))
-        if name in unlikely and likelihoods is not None:
-            reason = f"the likelihood per frame lies more than {DEVIATIONS:g} standard deviations below the mean"
-            found.append(Suspicion(name, reason, round(likelihoods[name], 4)))
-    return metrics, found
+    return metrics, [Suspicion(name, tuple(why)) for name, why in reasons.items() if why]
 
 
-def summary(metrics: Mapping[str, Any], suspicious: list[dict[str, Any]]) -> str:
+def speaking_rate(sentence: Sentence, durations: NDArray[np.int64], hop_seconds: float) -> float:
+    """Phones a second of speech, pauses left out; one frame's worth at least. ``durations`` [P] in frames."""
+    spoken = np.array([phone != PAUSE for phone in sentence.phones])
+    return float(spoken.sum() / (max(int(durations[spoken].sum()), 1) * hop_seconds))
+
+
+def strange_lengths(sentence: Sentence, durations: NDArray[np.int64], hop_seconds: float) -> list[str]:
+    """Name the phones and pauses of an utterance that last too long; tell of phones that last a single frame."""
+    reasons = []
+    seconds = (durations * hop_seconds).tolist()
+    for label, token, length in zip(sentence.phones, sentence.phone_to_word, seconds, strict=True):
+        if label == PAUSE and length > LONGEST_PAUSE:
+            reasons.append(f"a pause of {length:.2f} s {_place(sentence, token)}")
+        elif label != PAUSE and length > LONGEST_PHONE:
+            reasons.append(f"phone {label} of '{sentence.words[token // 2].text}' lasts {length:.2f} s")
+    frames = durations[[phone != PAUSE for phone in sentence.phones]]
+    single = float(np.mean(frames <= 1))
+    if single > SINGLE_FRAMES:
+        reasons.append(f"{100 * single:.0f} % of its phones last a single frame")
+    return reasons
+
+
+def write_suspicious(folder: Path, found: Sequence[Suspicion]) -> None:
+    """Keep what looks misaligned in an alignment's folder."""
+    write_json(folder / FILE, [asdict(item) for item in found])
+
+
+def read_suspicious(folder: Path) -> list[Suspicion]:
+    """The inverse of ``write_suspicious``."""
+    return [Suspicion(item["id"], tuple(item["reasons"])) for item in read_json(folder / FILE)]
+
+
+def summary(metrics: Mapping[str, Any], suspicious: Sequence[Suspicion]) -> str:
     """One line for a person."""
-    odd = len({item["id"] for item in suspicious})
+    odd = len(suspicious)
     looks = "no utterance looks" if odd == 0 else "1 utterance looks" if odd == 1 else f"{odd} utterances look"
     text = (
         f"alignment: {metrics['share']:.1%} aligned, a phone lasts {1000 * metrics['phone_seconds']:.0f} ms, a pause "
         f"{1000 * metrics['pause_seconds']:.0f} ms; {looks} misaligned"
     )
-    if odd == 0:
-        return text
-    first = suspicious[0]
-    return f"{text}, such as {first['id']}: {first['reason']} ({first['value']:.4g})"
+    return text if odd == 0 else f"{text}, such as {suspicious[0].id}: {suspicious[0].reasons[0]}"
 
 
-def _mean(rows: list[NDArray[np.int64]]) -> float:
-    joined = np.concatenate(rows) if rows else np.zeros(0)
-    return float(joined.mean()) if len(joined) else 0.0
+def _place(sentence: Sentence, slot: int) -> str:
+    if slot == 0:
+        return "at the start"
+    if slot == sentence.tokens - 1:
+        return "at the end"
+    return f"after '{sentence.words[slot // 2 - 1].text}'"
 
 
-def _outliers(values: Mapping[str, float]) -> dict[str, float]:
-    """Standard deviations from the mean, of values beyond ``DEVIATIONS``."""
-    numbers = np.array(list(values.values()), np.float64)
-    spread = numbers.std() if len(numbers) else 0.0
-    if spread == 0:
-        return {}
-    scores = zip(values, ((numbers - numbers.mean()) / spread).tolist(), strict=True)
-    return {name: score for name, score in scores if abs(score) > DEVIATIONS}
+def _robust(values: Sequence[float]) -> tuple[float, float]:
+    """Median, and the median absolute deviation in standard deviations of a normal distribution."""
+    if not values:
+        return 0.0, 0.0
+    middle = float(np.median(values))
+    return middle, 1.4826 * float(np.median(np.abs(np.array(values) - middle)))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from data_modules.alignment.report import read_suspicious
 from data_modules.corpora.contract import Fault
 from data_modules.store import FeatureStore
 from prosody_tts import pipeline
@@ -77,7 +78,9 @@ def inspect_corpus(experiment: Experiment) -> tuple[Group, Path]:
 def summary_of(experiment: Experiment) -> Summary:
     """The figures of a prepared corpus."""
     hop = experiment.audio.hop / experiment.audio.sample_rate
-    return summarise(experiment.corpus, _store(experiment), hop, left_out(experiment))
+    alignment = next(stage for stage in pipeline.plan(experiment) if stage.kind == "alignment")
+    suspicious = read_suspicious(pipeline.folder(alignment))
+    return summarise(experiment.corpus, _store(experiment), hop, left_out(experiment), suspicious)
 
 
 def inspect_utterances(experiment: Experiment, names: Sequence[str]) -> list[Shown]:

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from data_modules.alignment.report import Suspicion, speaking_rate
 from data_modules.corpora.contract import Fault, Split
 from data_modules.store import FeatureStore, Recording
 from data_modules.text.sentence import COMPOUND, PAUSE, POS, PUNCTUATION, WORD_CLASSES
 from prosody_tts.inspect.lexicon import in_cmudict
 from prosody_tts.inspect.spread import Distribution
-from prosody_tts.inspect.suspects import Suspect, speaking_rate, strange_lengths, suspects
 
 SPLITS: tuple[Split, ...] = ("train", "dev", "test")
 #: Words out of the dictionary that a summary names.
@@ -72,7 +72,7 @@ class Summary:
     unknown: dict[str, int]
     aligned: int
     utterances: int
-    suspects: tuple[Suspect, ...]
+    suspects: tuple[Suspicion, ...]
     left_out: tuple[LeftOut, ...]
     tags: dict[str, dict[str, float]]
     diameters: dict[int, int]
@@ -106,7 +106,7 @@ class Summary:
                 "aligned": self.aligned,
                 "utterances": self.utterances,
                 "share": self.aligned_share,
-                "suspects": [{"utterance": s.utterance, "reasons": list(s.reasons)} for s in self.suspects],
+                "suspects": [{"utterance": s.id, "reasons": list(s.reasons)} for s in self.suspects],
             },
             "faults": [{"stage": item.stage, **asdict(item.fault)} for item in self.left_out],
             "tags": self.tags,
@@ -115,7 +115,9 @@ class Summary:
         }
 
 
-def summarise(corpus: str, store: FeatureStore, hop: float, left_out: Sequence[LeftOut]) -> Summary:
+def summarise(
+    corpus: str, store: FeatureStore, hop: float, left_out: Sequence[LeftOut], suspicious: Sequence[Suspicion] = ()
+) -> Summary:
     """Measure a corpus whose utterances are aligned.
 
     Args:
@@ -123,6 +125,7 @@ def summarise(corpus: str, store: FeatureStore, hop: float, left_out: Sequence[L
         store: its features.
         hop: seconds between frames.
         left_out: faults of all stages.
+        suspicious: utterances whose alignment looks wrong.
     """
     tally = _Tally(hop)
     for name in store.ids(*SPLITS):
@@ -138,7 +141,7 @@ def summarise(corpus: str, store: FeatureStore, hop: float, left_out: Sequence[L
         unknown=dict(sorted(tally.unknown.items(), key=lambda item: (-item[1], item[0]))),
         aligned=len(tally.rates),
         utterances=len(store.corpus.recorded),
-        suspects=suspects(tally.reasons, tally.rates),
+        suspects=tuple(suspicious),
         left_out=tuple(left_out),
         tags={name: _shares(tally.tags[name], values) for name, values in _TAGS.items()},
         diameters=dict(sorted(Counter(s.graph.diameter for s in store.text.sentences).items())),
@@ -171,7 +174,6 @@ class _Tally:
     unknown: Counter[str] = field(default_factory=Counter)
     phones: Counter[str] = field(default_factory=Counter)
     tags: dict[str, Counter[int]] = field(default_factory=lambda: {name: Counter() for name in _TAGS})
-    reasons: dict[str, list[str]] = field(default_factory=dict)
     rates: dict[str, float] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)
     phone_seconds: list[float] = field(default_factory=list)
@@ -182,8 +184,8 @@ class _Tally:
     def add(self, recording: Recording) -> None:
         """Count an utterance."""
         name = recording.utterance.id
-        self.reasons[name] = strange_lengths(recording, self.hop)
-        self.rates[name] = speaking_rate(recording, self.hop)
+        assert recording.durations is not None
+        self.rates[name] = speaking_rate(recording.sentence, recording.durations, self.hop)
         self._text(recording)
         self._speech(recording)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from data_modules.alignment import report
 from prosody_tts.files import write_text
-from prosody_tts.inspect import suspects
 from prosody_tts.inspect.numbers import Summary
 from prosody_tts.inspect.picture import time_place
 from prosody_tts.inspect.scene import Scene
@@ -42,10 +42,10 @@ def write_corpus_page(path: Path, summary: Summary, plots: Mapping[str, Path], c
             if (spread := item.spread) is not None
         ],
         plots=[{"name": name.replace("_", " "), "image": image_data(file)} for name, file in plots.items()],
-        suspects=[(suspect.utterance, "; ".join(suspect.reasons)) for suspect in summary.suspects],
-        longest_phone=f"{suspects.LONGEST_PHONE:g}",
-        longest_pause=f"{suspects.LONGEST_PAUSE:g}",
-        rate_factor=f"{suspects.RATE_FACTOR:g}",
+        suspects=[(suspect.id, "; ".join(suspect.reasons)) for suspect in summary.suspects],
+        longest_phone=f"{report.LONGEST_PHONE:g}",
+        longest_pause=f"{report.LONGEST_PAUSE:g}",
+        rate_factor=f"{report.RATE_FACTOR:g}",
         command=command,
         faults=[
             (item.fault.item, item.stage, "faulty" if item.fault.bad else "excluded", item.fault.reason)

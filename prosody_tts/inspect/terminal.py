@@ -68,7 +68,7 @@ def summary_tables(summary: Summary) -> Group:
     if summary.suspects:
         tables.append(_table(_some("suspicious", len(summary.suspects)), "utterance", "why"))
         for suspect in summary.suspects[:SHOWN]:
-            _add(tables[-1], suspect.utterance, "; ".join(suspect.reasons))
+            _add(tables[-1], suspect.id, "; ".join(suspect.reasons))
     if summary.left_out:
         tables.append(_table(_some("left out", len(summary.left_out)), "found by", "what", "why"))
         # What is faulty first: the rest was left out by a setting.
