@@ -85,7 +85,7 @@ class DataConfig:
 
     seed: int = 0
     """Seed of the testbed and of splits."""
-    train_sentences: int = 500
+    train_sentences: int = 1000
     """Testbed: training sentences."""
     dev_sentences: int = 60
     """Testbed: development sentences."""
@@ -248,7 +248,7 @@ class AcousticConfig:
     contour_weight: float = 0.1
     """Weight of the head that reads word F0 and energy from the prosody vectors alone (ours)."""
     optim: OptimConfig = field(
-        default_factory=lambda: OptimConfig(learning_rate=4e-3, final_rate=0.05, batch=8, epochs=18)
+        default_factory=lambda: OptimConfig(learning_rate=4e-3, final_rate=0.05, batch=8, epochs=11)
     )
     """Optimisation; many small steps at a high rate draw harmonics sooner than few large ones (ours)."""
 
@@ -267,7 +267,7 @@ class SamplerConfig:
     """Channels of context encoders (ours)."""
     recurrent: int = 128
     """Units of the prior's recurrent layers (ours)."""
-    dropout: float = 0.4
+    dropout: float = 0.3
     """Dropout, of whole channels of a sentence (ours)."""
     huber: float = 4.0
     """Threshold of the Huber loss, in standard deviations of the vectors; CAMP has 1, in a scale it does not print."""
@@ -275,7 +275,7 @@ class SamplerConfig:
     """Share of sentences on which the autoregressive prior is trained with its own previous vectors (ours)."""
     passes: int | None = None
     """Graph message passes; none takes the 75th percentile of the corpus's graph diameters, as Kathaka does."""
-    optim: OptimConfig = field(default_factory=lambda: OptimConfig(learning_rate=2e-3, epochs=20, batch=32))
+    optim: OptimConfig = field(default_factory=lambda: OptimConfig(learning_rate=2e-3, epochs=12, batch=32))
     """Optimisation; the epoch that is best on the development split is kept (ours)."""
 
 
