@@ -158,7 +158,7 @@ def compare(
     """Errors of one utterance's boundaries against true times."""
     audio = experiment.audio
     first = first_centre(audio) / audio.sample_rate + store.start(name)
-    found = list(words_of(phone_times(store.text.sentence(name), durations, audio.hop / audio.sample_rate)))
+    found = list(words_of(phone_times(store.text.sentence(name), durations, audio.hop / audio.sample_rate, first)))
     true = list(words_of(times))
     if len(found) != len(true):
         raise UserError(f"{name}: {len(true)} words have times and {len(found)} are in the text")
@@ -168,11 +168,11 @@ def compare(
         if [phone.label for phone in ours] != [phone.label for phone in theirs]:
             left_out += 1
             continue
-        errors += [a.start + first - b.start for a, b in zip(ours, theirs, strict=True)]
+        errors += [a.start - b.start for a, b in zip(ours, theirs, strict=True)]
     for left, right in zip(zip(found, true, strict=True), [*zip(found[1:], true[1:], strict=True), None], strict=True):
         paused = right is None or right[1][0].start > left[1][-1].end
         if paused and left[0][-1].label == left[1][-1].label:
-            errors.append(left[0][-1].end + first - left[1][-1].end)
+            errors.append(left[0][-1].end - left[1][-1].end)
     return Compared(np.array(errors), len(found), left_out)
 
 

@@ -383,7 +383,7 @@ def _write_textgrids(experiment: Experiment, out: Path) -> None:
     at = {stage.kind: folder(stage) for stage in plan(experiment) if stage.kind in PREPARATION}
     store = FeatureStore(at["corpus"], at["text"], at["audio"], at["alignment"] / "durations.json")
     try:
-        count = write_textgrids(store, out, experiment.audio.hop / experiment.audio.sample_rate)
+        count = write_textgrids(store, out, experiment.audio)
     except OSError as error:
         raise UserError(f"cannot write TextGrids to {out}: {error.strerror or error}; give another folder") from None
     print(f"{count} TextGrids: {out}")
