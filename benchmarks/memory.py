@@ -1,4 +1,4 @@
-"""How much memory preparing a corpus takes as it grows: python benchmarks/memory.py [--texts metadata.csv].
+"""How much memory preparing a corpus takes as it grows: python -m benchmarks.memory [--texts FILE].
 
 Makes corpora of lhotse's Shar format from a few short recordings of eSpeak NG, repeated, and distinct sentences. Each
 stage runs in a fresh process; printed is the most memory that it, or one of its workers, had (resident, file pages
@@ -62,6 +62,7 @@ def main() -> None:
                 result = json.loads(told.stdout.splitlines()[-1])
                 found[step].append(result["peak"])
                 print(f"{count:10} {step:>10} {result['wall']:8.1f} {result['peak']:9.0f}", flush=True)
+    first, last = arguments.counts[0], arguments.counts[-1]
     first, last = arguments.counts[0], arguments.counts[-1]
     for step, peaks in found.items():
         print(f"{step:>10}: {last} utterances take {peaks[-1] / peaks[0]:.3f} of what {first} take")

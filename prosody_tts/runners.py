@@ -47,8 +47,8 @@ from prosody_tts.stages.sampler import SamplerStage
 from prosody_tts.systems import Sizes, build_acoustic, build_sampler
 from prosody_tts.tracking import lightning_loggers
 
-#: Texts that are analysed, and sentences whose states are computed, at once: what is held of a corpus.
-ANALYSED, READ = 128, 512
+#: Texts that are analysed, and then given states, at once: what is held of a corpus.
+TEXTS = 128
 
 Runner = Callable[[Stage, Path, Progress], dict[str, Any]]
 
@@ -122,9 +122,9 @@ def write_sentences(
 def _analysed(
     analyser: TextAnalyser, corpus: CorpusStore, places: Sequence[int], progress: Progress
 ) -> Iterator[tuple[str, Sentence | UserError]]:
-    """Id and analysis of utterances, ``ANALYSED`` of them in memory."""
-    for start in range(0, len(places), ANALYSED):
-        batch = [corpus.utterances[place] for place in places[start : start + ANALYSED]]
+    """Id and analysis of utterances, ``TEXTS`` of them in memory."""
+    for start in range(0, len(places), TEXTS):
+        batch = [corpus.utterances[place] for place in places[start : start + TEXTS]]
         results = analyser.analyse_each(
             [u.text for u in batch], [_given_phones(u) for u in batch], [u.tree for u in batch]
         )
@@ -133,10 +133,10 @@ def _analysed(
 
 
 def _states(analyser: TextAnalyser, sentences: Sequence[Sentence], progress: Progress) -> Iterator[NDArray[np.float32]]:
-    """BERT states [W, D] of every sentence, ``READ`` of them in memory."""
-    for start in range(0, len(sentences), READ):
-        yield from analyser.states(sentences[start : start + READ])
-        progress(min(start + READ, len(sentences)), len(sentences), "BERT states")
+    """BERT states [W, D] of every sentence, ``TEXTS`` of them in memory."""
+    for start in range(0, len(sentences), TEXTS):
+        yield from analyser.states(sentences[start : start + TEXTS])
+        progress(min(start + TEXTS, len(sentences)), len(sentences), "BERT states")
 
 
 def _given_phones(utterance: Utterance) -> list[list[str]] | None:

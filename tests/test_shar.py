@@ -421,9 +421,8 @@ def test_a_store_holds_names_not_texts(tmp_path: Path) -> None:
 
 def test_how_many_texts_are_analysed_at_once_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = []
-    for name, sizes in {"one": (128, 512), "few": (3, 2)}.items():
-        monkeypatch.setattr(runners, "ANALYSED", sizes[0])
-        monkeypatch.setattr(runners, "READ", sizes[1])
+    for name, size in {"one": 128, "few": 3}.items():
+        monkeypatch.setattr(runners, "TEXTS", size)
         settings = experiment("testbed", None, tmp_path / name, train_sentences=6)
         found.append(run(settings, "corpus", "text")["text"])
     one, few = found
