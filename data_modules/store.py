@@ -1,4 +1,4 @@
-"""Features on disk: arrays of all utterances laid end to end, read as memory maps."""
+"""Features on disk: arrays of all utterances laid end to end, and lines, read when they are asked for."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from data_modules.arrays import Rows
 from data_modules.audio import load_audio
 from data_modules.corpora.contract import Fault, Split, Utterance
 from data_modules.corpora.splits import FILE, listed
@@ -61,14 +62,14 @@ class Packed:
     """Reads what ``write_packed`` wrote; item ``i`` is the ``i``-th array."""
 
     def __init__(self, folder: Path, name: str) -> None:
-        self.data = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+        self.data = Rows(folder / f"{name}.npy")
         self.offsets = np.load(folder / f"{name}-offsets.npy", allow_pickle=False)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
     def __getitem__(self, index: int) -> NDArray[Any]:
-        return np.asarray(self.data[self.offsets[index] : self.offsets[index + 1]])
+        return self.data.read(self.offsets[index], self.offsets[index + 1])
 
 
 class Norm(NamedTuple):

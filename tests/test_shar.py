@@ -30,7 +30,7 @@ from data_modules.corpora.shar_writer import write_shar
 from data_modules.features import Task, measure_corpus
 from data_modules.members import Member
 from data_modules.records import Records, write_lines
-from data_modules.store import AudioStore, CorpusStore, FeatureStore, TextStore
+from data_modules.store import AudioStore, CorpusStore, FeatureStore, Packed, TextStore, write_packed
 from prosody_tts import cli, runners
 from prosody_tts.config import AudioConfig, Experiment
 from prosody_tts.errors import UserError
@@ -401,6 +401,26 @@ def test_lines_are_read_back_whatever_they_hold(texts: list[str]) -> None:
         assert not texts or records[-1] == texts[-1]
         with pytest.raises(IndexError):
             records[len(texts)]
+
+
+@settings(max_examples=30, deadline=None)
+@given(lengths=st.lists(st.integers(0, 4), max_size=8), width=st.integers(1, 3))
+def test_arrays_written_one_by_one_are_numpys_file(lengths: list[int], width: int) -> None:
+    random = np.random.default_rng(len(lengths))
+    arrays = [random.normal(size=(length, width)).astype(np.float32) for length in lengths]
+    expected = io.BytesIO()
+    np.save(expected, np.concatenate(arrays) if arrays else np.zeros(0, np.float32))
+    with tempfile.TemporaryDirectory() as home:
+        write_packed(Path(home), "x", iter(arrays))
+        assert Path(home, "x.npy").read_bytes() == expected.getvalue()
+        packed = Packed(Path(home), "x")
+        assert len(packed) == len(arrays)
+        for row, array in enumerate(arrays):
+            np.testing.assert_array_equal(packed[row], array)
+        if sum(lengths):
+            Path(home, "x.npy").write_bytes(expected.getvalue()[:-1])
+            with pytest.raises(UserError, match=r"x\.npy is cut short"):
+                Packed(Path(home), "x")
 
 
 def test_a_store_holds_names_not_texts(tmp_path: Path) -> None:
