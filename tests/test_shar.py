@@ -281,6 +281,16 @@ def test_what_is_wrong_with_a_shard_is_told_and_nothing_is_unpacked(
     assert "\n" not in str(refusal.value)
 
 
+def test_a_tar_without_cuts_is_a_fault(tmp_path: Path) -> None:
+    source = shar_tree(tmp_path)
+    identity = CORPORA["shar"]().identity(experiment("shar", source, tmp_path / "runs"))
+    shutil.copy(source / "recording.000000.tar", source / "recording.000003.tar")
+    corpus = build(source, tmp_path, allowed_bad=0.1)
+    assert {fault.item: fault.reason for fault in corpus.faults} == {"recording.000003.tar": "has no cuts beside it"}
+    assert len(corpus.utterances) == 12
+    assert CORPORA["shar"]().identity(experiment("shar", source, tmp_path / "runs")) != identity
+
+
 @settings(max_examples=40, deadline=None)
 @given(place=st.integers(0, 10239), value=st.integers(0, 255), cut=st.integers(0, 10240))
 def test_a_damaged_tar_is_never_a_traceback(place: int, value: int, cut: int) -> None:

@@ -6,7 +6,7 @@ recording at its place in the tar.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ class Shar:
             UserError: there are no cuts, or a file cannot be read.
         """
         cuts = _cuts(experiment)
-        files = [path for path in [*cuts, *map(_archive, cuts)] if path.is_file()]
+        files = [path for path in [*cuts, *map(_archive, cuts), *_strays(cuts)] if path.is_file()]
         try:
             content = content_digest([(path.name, path) for path in files], Path(experiment.run.folder))
         except OSError as error:
@@ -60,7 +60,7 @@ class Shar:
         total = sum(1 for cuts in shards for _ in items(cuts))
         utterances: dict[str, Utterance] = {}
         official: dict[str, Split] = {}
-        faults: list[Fault] = []
+        faults = [Fault(path.name, "has no cuts beside it") for path in _strays(shards)]
         done = 0
         for cuts in shards:
             for found, split in _shard(cuts, data):
@@ -98,6 +98,11 @@ def _archive(cuts: Path) -> Path:
     """The tar of a shard's recordings."""
     suffix = next(suffix for suffix in _SUFFIXES if cuts.name.endswith(suffix))
     return cuts.with_name(f"recording{cuts.name.removeprefix('cuts').removesuffix(suffix)}.tar")
+
+
+def _strays(shards: Sequence[Path]) -> list[Path]:
+    """Tars of recordings that belong to no shard."""
+    return sorted(set(shards[0].parent.glob("recording.*tar")) - set(map(_archive, shards)))
 
 
 def _shard(cuts: Path, data: DataConfig) -> Iterator[tuple[Utterance | Fault, Any]]:
