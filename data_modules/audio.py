@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 import numpy as np
 import torch
 
+from data_modules.members import Member, Source
 from data_modules.pitch import F0_TRACKERS
 from prosody_tts.config import AudioConfig
 from prosody_tts.errors import UserError
@@ -52,7 +54,7 @@ class Analysis:
 
 
 def read_audio(
-    path: Path | str, sample_rate: int, start: float = 0.0, seconds: float | None = None, speed: float = 1.0
+    path: Source, sample_rate: int, start: float = 0.0, seconds: float | None = None, speed: float = 1.0
 ) -> np.ndarray:
     """Read a mono recording, or a part of it, and resample it to ``sample_rate``: float32 [samples], full scale at 1.
 
@@ -70,19 +72,19 @@ def read_audio(
     return soxr.resample(wave, rate, sample_rate).astype(np.float32, copy=False)
 
 
-def load_audio(path: Path | str, start: float = 0.0, seconds: float | None = None) -> tuple[np.ndarray, int]:
+def load_audio(path: Source, start: float = 0.0, seconds: float | None = None) -> tuple[np.ndarray, int]:
     """Read a mono recording as it is: float32 [samples], full scale at 1, and its sample rate in Hz.
 
-    ``start`` and ``seconds`` choose a part of it, to the nearest sample; without ``seconds`` it goes to the end. Only
-    the part is decoded and looked at.
+    ``path`` is a file or a member of a tar. ``start`` and ``seconds`` choose a part of it, to the nearest sample;
+    without ``seconds`` it goes to the end. Only the part is decoded and looked at.
 
     Raises:
         UserError: the file is missing, empty, not audio, truncated, silent (peak below -60 dB), has more than one
             channel, 8 bits a sample, samples that are no numbers, or a sample rate below 8 kHz; or the part does not
             lie in it.
     """
-    with _opened(Path(path)) as stream:
-        begin, count = _part(stream, start, seconds)
+    with _opened(path) as stream:
+        begin, count = _part(stream, path, start, seconds)
         stream.seek(begin)
         wave, rate = stream.read(count, dtype="float32"), stream.samplerate
     if len(wave) < count:
@@ -90,7 +92,7 @@ def load_audio(path: Path | str, start: float = 0.0, seconds: float | None = Non
     return check_wave(wave, str(path)), rate
 
 
-def check_audio(path: Path | str, start: float = 0.0, seconds: float | None = None) -> float:
+def check_audio(path: Source, start: float = 0.0, seconds: float | None = None) -> float:
     """Seconds of what ``load_audio`` would read, at a small part of its cost.
 
     Integer samples of a whole WAV file are finite and their number is in its header, so that it is decoded only as far
@@ -100,7 +102,7 @@ def check_audio(path: Path | str, start: float = 0.0, seconds: float | None = No
         UserError: as ``load_audio``.
     """
     if start == 0 and seconds is None:
-        with _opened(Path(path)) as stream:
+        with _opened(path) as stream:
             if stream.format in _WAV and stream.subtype in _INTEGERS and stream.frames > 0:
                 blocks = stream.blocks(stream.samplerate // 4, dtype="float32")
                 if not any(np.abs(block).max() >= SILENT_PEAK for block in blocks):
@@ -110,18 +112,27 @@ def check_audio(path: Path | str, start: float = 0.0, seconds: float | None = No
     return len(wave) / rate
 
 
+def audio_seconds(path: Source) -> float:
+    """Seconds of a recording, by its header.
+
+    Raises:
+        UserError: as ``load_audio``, but for what only its samples tell.
+    """
+    with _opened(path) as stream:
+        return float(stream.frames / stream.samplerate)
+
+
 @contextmanager
-def _opened(path: Path) -> Iterator[SoundFile]:
+def _opened(path: Source) -> Iterator[SoundFile]:
     """A recording whose file and header are in order; errors of the decoder inside the block become the user's."""
     import soundfile
 
-    if not path.is_file():
+    file = BytesIO(path.read()) if isinstance(path, Member) else Path(path)
+    if isinstance(file, Path) and not file.is_file():
         raise UserError(f"there is no audio file {path}")
-    if path.stat().st_size == 0:
-        raise UserError(f"{path} is empty (0 bytes); give a recording")
-    _check_riff(path)
+    _check_content(file, path)
     try:
-        with soundfile.SoundFile(path) as stream:
+        with soundfile.SoundFile(file) as stream:
             if stream.channels != 1:
                 raise UserError(f"{path} has {stream.channels} channels; give mono")
             if stream.subtype in _EIGHT_BITS:
@@ -134,7 +145,7 @@ def _opened(path: Path) -> Iterator[SoundFile]:
         raise UserError(f"{path} cannot be read as audio: {detail}") from None
 
 
-def _part(stream: SoundFile, start: float, seconds: float | None) -> tuple[int, int]:
+def _part(stream: SoundFile, path: Source, start: float, seconds: float | None) -> tuple[int, int]:
     """First sample and number of samples of a part; an end that rounding put past the recording's is its end."""
     if start == 0 and seconds is None:
         return 0, stream.frames
@@ -143,7 +154,7 @@ def _part(stream: SoundFile, start: float, seconds: float | None) -> tuple[int, 
     count = stream.frames - begin if seconds is None else round(seconds * stream.samplerate)
     beyond = begin + count - stream.frames
     if begin < 0 or count - max(beyond, 0) <= 0 or beyond > ROUNDING * stream.samplerate:
-        raise UserError(f"{stream.name} lasts {lasts:g} s and has no part from {start:g} s to {end}")
+        raise UserError(f"{path} lasts {lasts:g} s and has no part from {start:g} s to {end}")
     return begin, count - max(beyond, 0)
 
 
@@ -255,21 +266,30 @@ def _log_rms(spectrum: torch.Tensor, config: AudioConfig) -> np.ndarray:
     return (total / weight).clamp_(min=ENERGY_FLOOR**2).log_().mul_(0.5).numpy()
 
 
-def _check_riff(path: Path) -> None:
-    """Refuse a WAV file whose data chunk is cut short; libsndfile reads what is left without a word."""
-    size = path.stat().st_size
-    with path.open("rb") as stream:
-        head = stream.read(12)
-        if head[:4] != b"RIFF":
+def _check_content(file: Path | BytesIO, path: Source) -> None:
+    """Refuse a file that is empty, and a WAV file whose data chunk is cut short; libsndfile reads what is left of it
+    without a word."""
+    with file.open("rb") if isinstance(file, Path) else nullcontext(file) as stream:
+        size = stream.seek(0, 2)
+        if size == 0:
+            raise UserError(f"{path} is empty (0 bytes); give a recording")
+        stream.seek(0)
+        _check_riff(stream, size, path)
+        stream.seek(0)
+
+
+def _check_riff(stream: BinaryIO, size: int, path: Source) -> None:
+    head = stream.read(12)
+    if head[:4] != b"RIFF":
+        return
+    if len(head) < 12:
+        raise UserError(f"{path} is truncated: its header is incomplete")
+    while len(chunk := stream.read(8)) == 8:
+        name, length = struct.unpack("<4sI", chunk)
+        if name == b"data":
+            held = size - stream.tell()
+            if length > held and length not in _UNKNOWN_SIZES:
+                raise UserError(f"{path} is truncated: its header promises {length} bytes, it holds {held}")
             return
-        if len(head) < 12:
-            raise UserError(f"{path} is truncated: its header is incomplete")
-        while len(chunk := stream.read(8)) == 8:
-            name, length = struct.unpack("<4sI", chunk)
-            if name == b"data":
-                held = size - stream.tell()
-                if length > held and length not in _UNKNOWN_SIZES:
-                    raise UserError(f"{path} is truncated: its header promises {length} bytes, it holds {held}")
-                return
-            stream.seek(length + length % 2, 1)
+        stream.seek(length + length % 2, 1)
     raise UserError(f"{path} is truncated: it ends before its audio")

@@ -23,6 +23,7 @@ import torch
 from data_modules.audio import analyse, frame_count, read_audio
 from data_modules.conditioning import condition
 from data_modules.corpora.contract import Fault, Progress
+from data_modules.members import Member
 from data_modules.shards import MEASURES, shard_folder
 from prosody_tts.config import AudioConfig
 from prosody_tts.errors import UserError
@@ -32,13 +33,15 @@ from prosody_tts.files import atomic, read_json, write_json
 SHARD = 256
 WHAT = "mel, F0, energy"
 INDEX = "index.json"
+#: What a process says that wants a shard.
+READY = "ready"
 
 
 class Task(NamedTuple):
-    """One recording to measure: its name, the file, which part of it in seconds (none: to the end), how fast."""
+    """One recording to measure: its name, where it lies, which part of it in seconds (none: to the end), how fast."""
 
     name: str
-    path: Path
+    path: Path | Member
     start: float = 0.0
     seconds: float | None = None
     speed: float = 1.0
@@ -58,14 +61,19 @@ def measure_corpus(
 ) -> Measured:
     """Write the features of recordings to ``folder``, as ``store.AudioStore`` reads them.
 
-    ``workers`` processes share the work; shards that are there already are left alone.
+    ``workers`` processes share the work; shards that are there already are left alone. ``tasks`` may be made when
+    they are asked for: no more than a shard a process is held.
 
     Raises:
         UserError: a process died, as one does when memory runs out.
     """
-    shards = [tasks[start : start + SHARD] for start in range(0, len(tasks), SHARD)]
-    left = [number for number, shard in enumerate(shards) if not _is_done(shard_folder(folder, number), shard)]
-    done = len(tasks) - sum(len(shards[number]) for number in left)
+    shards = -(-len(tasks) // SHARD)
+
+    def shard(number: int) -> Sequence[Task]:
+        return tasks[number * SHARD : (number + 1) * SHARD]
+
+    left = [number for number in range(shards) if not _is_done(shard_folder(folder, number), shard(number))]
+    done = len(tasks) - sum(min(SHARD, len(tasks) - number * SHARD) for number in left)
     progress(done, len(tasks), WHAT)
 
     def tell() -> None:
@@ -73,14 +81,14 @@ def measure_corpus(
         done += 1
         progress(done, len(tasks), WHAT)
 
-    jobs = [(shard_folder(folder, number), shards[number]) for number in left]
-    if min(workers, len(jobs)) <= 1:
+    jobs = ((shard(number), shard_folder(folder, number)) for number in left)
+    if min(workers, len(left)) <= 1:
         with _one_thread():
-            for target, shard in jobs:
-                measure_shard(shard, config, target, tell)
+            for own, target in jobs:
+                measure_shard(own, config, target, tell)
     else:
-        _measure_in_processes(jobs, config, min(workers, len(jobs)), tell)
-    return _join(folder, len(shards), config)
+        _measure_in_processes(jobs, config, min(workers, len(left)), tell)
+    return _join(folder, shards, config)
 
 
 def measure_recording(task: Task, config: AudioConfig) -> dict[str, Any]:
@@ -166,16 +174,15 @@ def _one_thread() -> Iterator[None]:
 
 
 def _measure_in_processes(
-    jobs: Sequence[tuple[Path, Sequence[Task]]], config: AudioConfig, workers: int, tell: Callable[[], None]
+    jobs: Iterator[tuple[Sequence[Task], Path]], config: AudioConfig, workers: int, tell: Callable[[], None]
 ) -> None:
     """Share shards out to fresh processes, the next one to whoever is free, until all are done or one fails."""
     context = multiprocessing.get_context("spawn")  # a fork would copy this process's threads' locks
-    taken = context.Value("q", 0)
     pool: dict[Connection, Any] = {}
     try:
         for _ in range(workers):
-            here, there = context.Pipe(duplex=False)
-            pool[here] = context.Process(target=_work, args=(there, taken, jobs, config), daemon=True)
+            here, there = context.Pipe()
+            pool[here] = context.Process(target=_work, args=(there, config), daemon=True)
             pool[here].start()
             there.close()
         while pool:
@@ -183,7 +190,10 @@ def _measure_in_processes(
                 assert isinstance(pipe, Connection)
                 try:
                     news = pipe.recv()
-                except EOFError:
+                    if news == READY:
+                        pipe.send(next(jobs, None))
+                        continue
+                except (EOFError, OSError):  # it has ended, or died with something left unread
                     _see_off(pool.pop(pipe))
                     continue
                 if isinstance(news, BaseException):
@@ -204,18 +214,17 @@ def _see_off(process: Any) -> None:
         )
 
 
-def _work(pipe: Connection, taken: Any, jobs: Sequence[tuple[Path, Sequence[Task]]], config: AudioConfig) -> None:
-    """A process's life: take the next shard, measure it, say so for every recording."""
+def _work(pipe: Connection, config: AudioConfig) -> None:
+    """A process's life: ask for a shard, measure it, say so for every recording."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C reaches all; the parent decides
     threading.Thread(target=_follow_parent, daemon=True).start()
     torch.set_num_threads(1)
     while True:
-        with taken.get_lock():
-            number = taken.value
-            taken.value += 1
-        if number >= len(jobs):
+        pipe.send(READY)
+        job = pipe.recv()
+        if job is None:
             return
-        target, shard = jobs[number]
+        shard, target = job
         try:
             measure_shard(shard, config, target, lambda: pipe.send(None))
         except Exception as error:

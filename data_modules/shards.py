@@ -1,4 +1,4 @@
-"""Features in shards: a folder of arrays for so many utterances each, read as memory maps."""
+"""Features in shards: a folder of arrays for so many utterances each, read when they are asked for."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from data_modules.arrays import Rows
+
 #: Arrays of a shard of features.
 MEASURES = ("mel", "f0", "energy")
-#: Shards of one measure that a process keeps mapped.
+#: Shards of one measure that a process keeps open.
 OPEN_SHARDS = 64
 
 
 class Sharded:
     """Arrays of utterances laid end to end in numbered shards, of ``sizes`` utterances each; item ``i`` is a copy.
 
-    Shards are mapped when they are read, and few at a time: a process may hold only so many files open.
+    Shards are opened when they are read, and few at a time: a process may hold only so many files open.
     """
 
     def __init__(self, folder: Path, name: str, sizes: Sequence[int], lengths: NDArray[np.int64]) -> None:
@@ -27,7 +29,7 @@ class Sharded:
         self.firsts = np.cumsum([0, *sizes])
         self.ends = np.cumsum(lengths)
         self.lengths = lengths
-        self._open = lru_cache(maxsize=OPEN_SHARDS)(self._map)
+        self._open = lru_cache(maxsize=OPEN_SHARDS)(self._rows)
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -36,10 +38,10 @@ class Sharded:
         shard = int(np.searchsorted(self.firsts, row, side="right")) - 1
         first = self.firsts[shard]
         end = self.ends[row] - (self.ends[first - 1] if first else 0)
-        return np.array(self._open(shard)[end - self.lengths[row] : end])
+        return self._open(shard).read(end - self.lengths[row], end)
 
-    def _map(self, shard: int) -> NDArray[Any]:
-        return np.load(shard_folder(self.folder, shard) / f"{self.name}.npy", mmap_mode="r", allow_pickle=False)
+    def _rows(self, shard: int) -> Rows:
+        return Rows(shard_folder(self.folder, shard) / f"{self.name}.npy")
 
 
 def shard_folder(folder: Path, number: int) -> Path:

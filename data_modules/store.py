@@ -1,21 +1,24 @@
-"""Features on disk: arrays of all utterances laid end to end, read as memory maps."""
+"""Features on disk: arrays of all utterances laid end to end, and lines, read when they are asked for."""
 
 from __future__ import annotations
 
-import json
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from data_modules.arrays import Rows
 from data_modules.audio import load_audio
 from data_modules.corpora.contract import Fault, Split, Utterance
 from data_modules.corpora.splits import FILE, listed
+from data_modules.members import Member
 from data_modules.moments import moments
+from data_modules.records import Named, Records, write_lines
 from data_modules.shards import MEASURES, Sharded
 from data_modules.text.sentence import PAUSE, Sentence
 from data_modules.tokens import token_durations, token_log_f0, token_means
@@ -23,45 +26,50 @@ from prosody_tts.errors import UserError
 from prosody_tts.files import atomic, read_json, write_json
 
 PADDING, UNKNOWN = "<pad>", "<unk>"
+#: Files of the corpus's and the text's folder, a line an item.
+UTTERANCES, SENTENCES = "utterances.jsonl", "sentences.jsonl"
 #: A speaker with fewer training utterances is normalised by the statistics of all (ours): the mean of a handful of
 #: sentences lies nearer to their moods than to the voice.
 LEAST_UTTERANCES = 5
 
 
-def write_lines(path: Path, items: Iterable[dict[str, Any]]) -> None:
-    """Write JSON lines atomically."""
-    with atomic(path) as temporary, temporary.open("w", encoding="utf-8") as stream:
-        for item in items:
-            stream.write(json.dumps(item, ensure_ascii=False) + "\n")
+def write_packed(folder: Path, name: str, arrays: Iterable[NDArray[Any]]) -> None:
+    """Write arrays that share all axes but the first as one file and their offsets as another, atomically.
+
+    Each is written as it comes: no two need be in memory.
+    """
+    lengths, kind, shape = [0], np.dtype(np.float32), tuple[int, ...]()
+    with atomic(folder / f"{name}.npy") as temporary, temporary.open("wb") as stream:
+        for array in arrays:
+            if len(lengths) == 1:
+                kind, shape = array.dtype, array.shape[1:]
+                _write_header(stream, kind, (0, *shape))
+            lengths.append(len(array))
+            stream.write(np.ascontiguousarray(array, kind).tobytes())
+        # numpy leaves room in a header for the first axis to grow.
+        stream.seek(0)
+        _write_header(stream, kind, (sum(lengths), *shape))
+    with atomic(folder / f"{name}-offsets.npy") as temporary, temporary.open("wb") as stream:
+        np.save(stream, np.cumsum(lengths), allow_pickle=False)
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Read JSON lines."""
-    with path.open(encoding="utf-8") as stream:
-        return [json.loads(line) for line in stream]
-
-
-def write_packed(folder: Path, name: str, arrays: Sequence[NDArray[Any]]) -> None:
-    """Write arrays that share all axes but the first as one file and their offsets as another, atomically."""
-    offsets = np.cumsum([0] + [len(array) for array in arrays])
-    joined = np.concatenate(arrays) if arrays else np.zeros((0,), np.float32)
-    for part, content in ((name, joined), (f"{name}-offsets", offsets)):
-        with atomic(folder / f"{part}.npy") as temporary, temporary.open("wb") as stream:
-            np.save(stream, content, allow_pickle=False)
+def _write_header(stream: BinaryIO, kind: np.dtype[Any], shape: tuple[int, ...]) -> None:
+    described = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(stream, described)
 
 
 class Packed:
     """Reads what ``write_packed`` wrote; item ``i`` is the ``i``-th array."""
 
     def __init__(self, folder: Path, name: str) -> None:
-        self.data = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+        self.data = Rows(folder / f"{name}.npy")
         self.offsets = np.load(folder / f"{name}-offsets.npy", allow_pickle=False)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
     def __getitem__(self, index: int) -> NDArray[Any]:
-        return np.asarray(self.data[self.offsets[index] : self.offsets[index + 1]])
+        return self.data.read(self.offsets[index], self.offsets[index + 1])
 
 
 class Norm(NamedTuple):
@@ -157,12 +165,41 @@ def read_specification(data: dict[str, Any]) -> AnySpecification:
 
 
 class CorpusStore:
-    """The utterances of a corpus stage's folder."""
+    """The utterances of a corpus stage's folder, read when they are asked for.
+
+    ``rows`` numbers them by id; ``splits`` and ``speakers`` are those of each row.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.utterances = [Utterance.from_dict(line) for line in read_lines(folder / "utterances.jsonl")]
+        self.utterances = Records(folder / UTTERANCES, Utterance.from_dict)
         self.faults = [Fault(**fault) for fault in read_json(folder / "faults.json")]
+
+    @cached_property
+    def rows(self) -> dict[str, int]:
+        """Row by id."""
+        return {name: row for row, name in enumerate(self._columns[0])}
+
+    @property
+    def splits(self) -> list[Split]:
+        """Split of each row."""
+        return self._columns[1]
+
+    @property
+    def speakers(self) -> list[str]:
+        """Speaker of each row."""
+        return self._columns[2]
+
+    @cached_property
+    def _columns(self) -> tuple[list[str], list[Split], list[str]]:
+        ids: list[str] = []
+        splits: list[Split] = []
+        speakers: list[str] = []
+        for line in self.utterances.plain():
+            ids.append(line["id"])
+            splits.append(sys.intern(line["split"]))  # type: ignore[arg-type]
+            speakers.append(sys.intern(line["speaker"]))
+        return ids, splits, speakers
 
     @property
     def recorded(self) -> list[Utterance]:
@@ -172,24 +209,27 @@ class CorpusStore:
     @staticmethod
     def write(folder: Path, utterances: Sequence[Utterance], faults: Sequence[Fault]) -> None:
         """Write what a corpus builder returned, and the ids of each split."""
-        write_lines(folder / "utterances.jsonl", (utterance.to_dict() for utterance in utterances))
+        write_lines(folder / UTTERANCES, (utterance.to_dict() for utterance in utterances))
         write_json(folder / "faults.json", [asdict(fault) for fault in faults])
         write_json(folder / FILE, listed(utterances))
 
-    def audio(self, utterance: Utterance) -> Path:
+    def audio(self, utterance: Utterance) -> Path | Member:
         """Where the recording lies."""
-        assert utterance.audio is not None, "a corpus of labels has no recordings"
-        return self.folder / utterance.audio
+        return utterance.recording(self.folder)
 
     def clip(self, utterance: Utterance) -> Path:
-        """A file with the utterance alone: its recording or, of a part, a copy made below the folder when asked for."""
-        if utterance.start == 0 and utterance.seconds is None:
-            return self.audio(utterance)
+        """A file with the utterance alone: its recording or, of a part of it or of a tar, a copy made when asked for.
+
+        Copies lie below the folder.
+        """
+        source = self.audio(utterance)
+        if isinstance(source, Path) and utterance.start == 0 and utterance.seconds is None:
+            return source
         import soundfile
 
         path = self.folder / "clips" / f"{utterance.id}.wav"
         if not path.exists():
-            wave, rate = load_audio(self.audio(utterance), utterance.start, utterance.seconds)
+            wave, rate = load_audio(source, utterance.start, utterance.seconds)
             with atomic(path) as temporary:
                 soundfile.write(temporary, wave, rate, subtype="PCM_16", format="WAV")
         return path
@@ -200,7 +240,7 @@ class Clips(Mapping[str, Path]):
 
     def __init__(self, corpus: CorpusStore) -> None:
         self.corpus = corpus
-        self.utterances = {utterance.id: utterance for utterance in corpus.utterances}
+        self.utterances = Named(corpus.rows, corpus.utterances)
 
     def __getitem__(self, name: str) -> Path:
         return self.corpus.clip(self.utterances[name])
@@ -216,7 +256,8 @@ class Clips(Mapping[str, Path]):
 
 
 class TextStore:
-    """Analysed sentences and their BERT states; utterances with equal text and phones share one."""
+    """Analysed sentences and their BERT states, read when they are asked for; utterances with equal text and phones
+    share one."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -225,7 +266,7 @@ class TextStore:
         self.passes: int = index["passes"]
         self.bert_size: int = index["bert"]
         self.rows: dict[str, int] = index["utterances"]
-        self.sentences = [Sentence.from_dict(line) for line in read_lines(folder / "sentences.jsonl")]
+        self.sentences = Records(folder / SENTENCES, Sentence.from_dict)
 
     @cached_property
     def _bert(self) -> Packed:
@@ -295,16 +336,17 @@ class TextFeatures:
 
     def ids(self, *splits: Split) -> list[str]:
         """Utterances of the splits that have been analysed, in the corpus's order."""
-        return [u.id for u in self.corpus.utterances if u.split in splits and u.id in self.text.rows]
+        own = zip(self.corpus.rows, self.corpus.splits, strict=True)
+        return [name for name, split in own if split in splits and name in self.text.rows]
 
     @cached_property
-    def utterances(self) -> dict[str, Utterance]:
+    def utterances(self) -> Named[Utterance]:
         """Utterance by id."""
-        return {utterance.id: utterance for utterance in self.corpus.utterances}
+        return Named(self.corpus.rows, self.corpus.utterances)
 
     def speaker(self, name: str) -> str:
         """Who speaks an utterance."""
-        return self.utterances[name].speaker
+        return self.corpus.speakers[self.corpus.rows[name]]
 
     def speakers(self) -> tuple[str, ...]:
         """Speakers of the training split, sorted."""

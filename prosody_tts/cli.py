@@ -7,7 +7,7 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -28,6 +28,9 @@ from prosody_tts.command import (
 )
 from prosody_tts.config import Experiment, load
 from prosody_tts.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    from data_modules.store import FeatureStore
 
 PAPER_TABLES = "paper_tables"
 REPORT = "report"
@@ -74,6 +77,9 @@ def prepare(
     textgrids: Annotated[
         Path | None, typer.Option(help="Write the alignment of every utterance to this folder, for Praat.")
     ] = None,
+    shar: Annotated[
+        Path | None, typer.Option(help="Write the usable utterances to this new folder, for corpus=shar and lhotse.")
+    ] = None,
 ) -> None:
     """Build a corpus and its features.
 
@@ -83,10 +89,17 @@ def prepare(
     experiment = _experiment(arguments, "baseline")
     if textgrids is not None and experiment.vectors == "labels":
         raise UserError(f"corpus={experiment.corpus} has labels and no recordings to align; leave out --textgrids")
+    if shar is not None and experiment.vectors == "labels":
+        raise UserError(f"corpus={experiment.corpus} has labels and no recordings; leave out --shar")
     _run(experiment, workers, PREPARATION)
     _print_corpus(experiment)
     if textgrids is not None:
         _write_textgrids(experiment, textgrids)
+    if shar is not None:
+        from data_modules.corpora.contract import silent
+        from data_modules.corpora.shar_writer import write_shar
+
+        print(f"{write_shar(_prepared(experiment), shar, silent)} utterances: {shar}")
 
 
 @app.command()
@@ -374,16 +387,21 @@ def _print_alignment(experiment: Experiment) -> None:
             print(summary(read_json(done / RESULT)["metrics"], read_suspicious(done)))
 
 
-def _write_textgrids(experiment: Experiment, out: Path) -> None:
-    """Write every utterance's alignment as a TextGrid."""
-    from data_modules.alignment.export import write_textgrids
+def _prepared(experiment: Experiment) -> FeatureStore:
+    """The features of a prepared corpus of recordings."""
     from data_modules.store import FeatureStore
     from prosody_tts.pipeline import folder, plan
 
     at = {stage.kind: folder(stage) for stage in plan(experiment) if stage.kind in PREPARATION}
-    store = FeatureStore(at["corpus"], at["text"], at["audio"], at["alignment"] / "durations.json")
+    return FeatureStore(at["corpus"], at["text"], at["audio"], at["alignment"] / "durations.json")
+
+
+def _write_textgrids(experiment: Experiment, out: Path) -> None:
+    """Write every utterance's alignment as a TextGrid."""
+    from data_modules.alignment.export import write_textgrids
+
     try:
-        count = write_textgrids(store, out, experiment.audio)
+        count = write_textgrids(_prepared(experiment), out, experiment.audio)
     except OSError as error:
         raise UserError(f"cannot write TextGrids to {out}: {error.strerror or error}; give another folder") from None
     print(f"{count} TextGrids: {out}")

@@ -25,6 +25,7 @@ CorpusName = Literal[
     "libritts_r",
     "vctk",
     "cutset",
+    "shar",
     "ljspeech_timing",
     "helsinki",
 ]
@@ -44,6 +45,7 @@ CORPUS_PATHS = {
     "libritts_r": "LibriTTS_R or the folder it lies in",
     "vctk": "VCTK-Corpus-0.92 or the folder it lies in",
     "cutset": "a lhotse manifest (.jsonl or .jsonl.gz), or a folder of them",
+    "shar": "a folder of cuts.NNNNNN.jsonl.gz and recording.NNNNNN.tar (lhotse's Shar format)",
 }
 
 #: Corpora of labels without recordings, and the dimensions of their explicit vectors, in order.

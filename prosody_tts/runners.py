@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,17 @@ from data_modules.corpora.perturbed import original, perturbed
 from data_modules.corpora.splits import leak_warning, leaking
 from data_modules.features import Task, measure_corpus
 from data_modules.labels import LabelStore, label_corpus
+from data_modules.records import Records, write_lines
 from data_modules.sampler import SamplerData, VectorStore
-from data_modules.store import CorpusStore, FeatureStore, TextFeatures, inventory_of, write_lines, write_packed
+from data_modules.store import (
+    SENTENCES,
+    UTTERANCES,
+    CorpusStore,
+    FeatureStore,
+    TextFeatures,
+    inventory_of,
+    write_packed,
+)
 from data_modules.text.analysis import TextAnalyser
 from data_modules.text.sentence import PAUSE, Sentence
 from data_modules.tokens import exact_durations
@@ -37,6 +46,9 @@ from prosody_tts.stages.fit import fit
 from prosody_tts.stages.sampler import SamplerStage
 from prosody_tts.systems import Sizes, build_acoustic, build_sampler
 from prosody_tts.tracking import lightning_loggers
+
+#: Texts that are analysed, and then given states, at once: what is held of a corpus.
+TEXTS = 128
 
 Runner = Callable[[Stage, Path, Progress], dict[str, Any]]
 
@@ -61,34 +73,70 @@ def run_corpus(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]
 
 
 def run_text(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]:
-    """Analyse every text once; write sentences and BERT states."""
-    experiment = stage.experiment
+    """Analyse every text once; write sentences and BERT states, so many at a time."""
     corpus = CorpusStore(stage.input("corpus"))
-    analyser = TextAnalyser(experiment)
-    rows: dict[str, int] = {}
-    unique: dict[str, tuple[int, Utterance]] = {}
-    for utterance in corpus.utterances:
-        key = digest([utterance.text, _given_phones(utterance), utterance.tree])
-        row, _ = unique.setdefault(key, (len(unique), utterance))
-        rows[utterance.id] = row
-    sentences, faults = _analyse(analyser, [u for _, u in unique.values()], progress)
-    refused = {row for row, sentence in enumerate(sentences) if sentence is None}
-    kept = {row: place for place, row in enumerate(row for row in range(len(sentences)) if row not in refused)}
-    sound = [sentence for sentence in sentences if sentence is not None]
-    _allow(faults, len(corpus.utterances), experiment, folder)
+    analyser = TextAnalyser(stage.experiment)
+    rows, faults = write_sentences(analyser, corpus, folder, progress)
+    _allow(faults, len(corpus.utterances), stage.experiment, folder)
     progress(0, 0, "BERT states")
-    states = analyser.states(sound)
-    passes = int(np.ceil(np.percentile([s.graph.diameter for s in sound], 75)))
-    write_lines(folder / "sentences.jsonl", (sentence.to_dict() for sentence in sound))
-    write_packed(folder, "bert", states)
+    sentences = Records(folder / SENTENCES, Sentence.from_dict)
+    write_packed(folder, "bert", _states(analyser, sentences, progress))
     index: dict[str, Any] = {
-        "inventory": list(inventory_of(sound, analyser.inventory())),
-        "passes": passes,
-        "bert": int(states[0].shape[1]),
-        "utterances": {name: kept[row] for name, row in rows.items() if row in kept},
+        "inventory": list(inventory_of(sentences, analyser.inventory())),
+        "passes": int(np.ceil(np.percentile([s.graph.diameter for s in sentences], 75))),
+        "bert": analyser.bert.size,
+        "utterances": rows,
     }
     write_json(folder / "index.json", index)
-    return {"sentences": len(sound), "faults": len(faults), "graph_passes": passes, "phones": len(index["inventory"])}
+    counts = {"sentences": len(sentences), "faults": len(faults)}
+    return {**counts, "graph_passes": index["passes"], "phones": len(index["inventory"])}
+
+
+def write_sentences(
+    analyser: TextAnalyser, corpus: CorpusStore, folder: Path, progress: Progress
+) -> tuple[dict[str, int], list[Fault]]:
+    """Write the analysis of each distinct text; the line of every utterance's, and the faults of those without one."""
+    texts: dict[str, int] = {}
+    rows: dict[str, int] = {}
+    firsts: list[int] = []  # the utterance whose analysis a text's is
+    for place, utterance in enumerate(corpus.utterances):
+        key = digest([utterance.text, _given_phones(utterance), utterance.tree])
+        rows[utterance.id] = texts.setdefault(key, len(texts))
+        if len(texts) > len(firsts):
+            firsts.append(place)
+    faults: list[Fault] = []
+    lines: dict[int, int] = {}
+
+    def sound() -> Iterator[dict[str, Any]]:
+        for row, (name, found) in enumerate(_analysed(analyser, corpus, firsts, progress)):
+            if isinstance(found, UserError):
+                faults.append(Fault(name, str(found)))
+            else:
+                lines[row] = len(lines)
+                yield found.to_dict()
+
+    write_lines(folder / SENTENCES, sound())
+    return {name: lines[row] for name, row in rows.items() if row in lines}, faults
+
+
+def _analysed(
+    analyser: TextAnalyser, corpus: CorpusStore, places: Sequence[int], progress: Progress
+) -> Iterator[tuple[str, Sentence | UserError]]:
+    """Id and analysis of utterances, ``TEXTS`` of them in memory."""
+    for start in range(0, len(places), TEXTS):
+        batch = [corpus.utterances[place] for place in places[start : start + TEXTS]]
+        results = analyser.analyse_each(
+            [u.text for u in batch], [_given_phones(u) for u in batch], [u.tree for u in batch]
+        )
+        yield from ((utterance.id, result) for utterance, result in zip(batch, results, strict=True))
+        progress(start + len(batch), len(places), "parsing and pronouncing")
+
+
+def _states(analyser: TextAnalyser, sentences: Sequence[Sentence], progress: Progress) -> Iterator[NDArray[np.float32]]:
+    """BERT states [W, D] of every sentence, ``TEXTS`` of them in memory."""
+    for start in range(0, len(sentences), TEXTS):
+        yield from analyser.states(sentences[start : start + TEXTS])
+        progress(min(start + TEXTS, len(sentences)), len(sentences), "BERT states")
 
 
 def _given_phones(utterance: Utterance) -> list[list[str]] | None:
@@ -100,25 +148,6 @@ def _given_phones(utterance: Utterance) -> list[list[str]] | None:
         if phone.word >= 0:
             words[phone.word].append(phone.label)
     return words
-
-
-def _analyse(
-    analyser: TextAnalyser, utterances: list[Utterance], progress: Progress
-) -> tuple[list[Sentence | None], list[Fault]]:
-    """Analyse texts; one that cannot be gives none and a fault."""
-    sentences: list[Sentence | None] = []
-    faults: list[Fault] = []
-    for start in range(0, len(utterances), 128):
-        batch = utterances[start : start + 128]
-        results = analyser.analyse_each(
-            [u.text for u in batch], [_given_phones(u) for u in batch], [u.tree for u in batch]
-        )
-        for utterance, result in zip(batch, results, strict=True):
-            sentences.append(None if isinstance(result, UserError) else result)
-            if isinstance(result, UserError):
-                faults.append(Fault(utterance.id, str(result)))
-        progress(start + len(batch), len(utterances), "parsing and pronouncing")
-    return sentences, faults
 
 
 def _allow(faults: list[Fault], total: int, experiment: Experiment, folder: Path) -> None:
@@ -136,12 +165,16 @@ def run_audio(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]:
     """Measure mel, F0 and energy of every recording."""
     experiment = stage.experiment
     corpus = CorpusStore(stage.input("corpus"))
-    tasks = [Task(u.id, corpus.audio(u), u.start, u.seconds, u.speed) for u in corpus.utterances]
+    tasks = Records(corpus.folder / UTTERANCES, lambda line: _task(corpus, Utterance.from_dict(line)))
     workers = experiment.run.feature_workers or experiment.run.workers
     measured = measure_corpus(tasks, experiment.audio, folder, workers, progress)
     _allow(list(measured.faults), len(tasks), experiment, folder)
     hours, voiced = round(measured.seconds / 3600, 4), round(measured.voiced, 4)
     return {"hours": hours, "voiced_share": voiced, "faults": len(measured.faults)}
+
+
+def _task(corpus: CorpusStore, utterance: Utterance) -> Task:
+    return Task(utterance.id, corpus.audio(utterance), utterance.start, utterance.seconds, utterance.speed)
 
 
 def store_of(stage: Stage) -> FeatureStore:

@@ -121,6 +121,26 @@ def cutset(root: Path) -> Path:
     return root
 
 
+def shar(root: Path) -> Path:
+    """The cuts of twelve recordings, four a shard: lhotse's Shar, by its own writer."""
+    import io
+
+    from lhotse import AudioSource, MonoCut, Recording, SupervisionSegment
+    from lhotse.shar import SharWriter
+
+    root.mkdir(parents=True)
+    with SharWriter(str(root), fields={"recording": "flac"}, shard_size=4) as writer:
+        for i in range(12):
+            wave, rate = speech(sentence(i))
+            content, name, seconds = io.BytesIO(), f"u{i:02}", len(wave) / rate
+            soundfile.write(content, wave, rate, format="WAV", subtype="PCM_16")
+            source = AudioSource("memory", [0], content.getvalue())
+            recording = Recording(name, [source], rate, len(wave), seconds, channel_ids=[0])
+            segment = SupervisionSegment(name, name, 0.0, seconds, text=sentence(i), speaker=f"s{i % 2}")
+            writer.write(MonoCut(name, 0.0, seconds, 0, [segment], recording=recording))
+    return root
+
+
 def allison(root: Path) -> Path:
     """The packages of ``corpus=allison``, unpacked."""
     import av
@@ -154,6 +174,7 @@ TREES = {
     "libritts_r": lambda root: libritts(root, "LibriTTS_R"),
     "vctk": vctk,
     "cutset": cutset,
+    "shar": shar,
 }
 
 

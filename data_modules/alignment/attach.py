@@ -68,14 +68,13 @@ def attach(corpus: Corpus, experiment: Experiment, progress: Progress) -> Corpus
 def _timed(
     utterance: Utterance, content: bytes, corpus: Corpus, inventory: Sequence[str] | None
 ) -> tuple[PhoneTime, ...] | UserError:
-    import soundfile
+    from data_modules.audio import audio_seconds  # loads torch, which planning must not
 
     try:
         grid = read_grid(content)
         seconds = utterance.seconds
         if seconds is None:
-            assert utterance.audio is not None, "TextGrids are attached to recordings"
-            seconds = soundfile.info(str(corpus.folder / utterance.audio)).duration - utterance.start
+            seconds = audio_seconds(utterance.recording(corpus.folder)) - utterance.start
         if grid.end > seconds + LONGER:
             return UserError(f"the grid ends at {grid.end:g} s and the audio at {seconds:.3f} s")
         return timed_phones(grid, utterance.text, inventory)

@@ -52,6 +52,12 @@ def _cutset() -> CorpusBuilder:
     return Cuts()
 
 
+def _shar() -> CorpusBuilder:
+    from data_modules.corpora.shar import Shar
+
+    return Shar()
+
+
 def _ljspeech_timing() -> CorpusBuilder:
     from data_modules.corpora.ljspeech_timing import LjspeechTiming
 
@@ -74,6 +80,7 @@ CORPORA: dict[str, Callable[[], CorpusBuilder]] = {
     "libritts_r": lambda: _libritts(restored=True),
     "vctk": _vctk,
     "cutset": _cutset,
+    "shar": _shar,
     "ljspeech_timing": _ljspeech_timing,
     "helsinki": _helsinki,
 }

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from data_modules.members import Member
 from prosody_tts.config import Experiment
 
 #: ``perturbed`` holds training recordings at other speeds: stage one learns of them, nothing else does.
@@ -24,7 +25,7 @@ def silent(done: int, total: int, what: str) -> None:
     """A progress that shows nothing."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PhoneTime:
     """One phone or pause of an exact or given alignment, in seconds of the clip.
 
@@ -37,13 +38,14 @@ class PhoneTime:
     word: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Utterance:
     """One recording and what was said.
 
     Utterances with the same ``sentence`` are renditions of the same text. ``audio`` is relative to the corpus's
-    folder, or absolute; where the utterance is a part of it, ``start`` and ``seconds`` say which (none: to the end);
-    it is played ``speed`` times as fast.
+    folder, or absolute; of a tar, ``member`` is the byte at which the recording begins in it, and how many it has.
+    Where the utterance is a part of the recording, ``start`` and ``seconds`` say which (none: to the end); it is
+    played ``speed`` times as fast.
     ``phones`` is the alignment where there is an exact or a given one. ``tree`` is a gold parse in
     bracket notation where there is one. ``factors`` are what a controlled corpus planted, plain values only:
     ``factors["utterance"]`` maps a factor to its value, ``factors["words"]`` maps a factor to one value a word.
@@ -63,6 +65,13 @@ class Utterance:
     tree: str | None = None
     factors: dict[str, Any] = field(default_factory=dict)
     labels: dict[str, list[float]] = field(default_factory=dict)
+    member: tuple[int, int] | None = None
+
+    def recording(self, folder: Path) -> Path | Member:
+        """Where the recording lies, of a corpus in ``folder``."""
+        assert self.audio is not None, "a corpus of labels has no recordings"
+        path = folder / self.audio
+        return path if self.member is None else Member(path, *self.member)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for a JSON line."""
@@ -71,9 +80,13 @@ class Utterance:
     @staticmethod
     def from_dict(data: dict[str, Any]) -> Utterance:
         """The inverse of ``to_dict``."""
-        phones = data.get("phones")
+        phones, member = data.get("phones"), data.get("member")
         return Utterance(
-            **{**data, "phones": None if phones is None else tuple(PhoneTime(**phone) for phone in phones)}
+            **{
+                **data,
+                "phones": None if phones is None else tuple(PhoneTime(**phone) for phone in phones),
+                "member": None if member is None else (member[0], member[1]),
+            }
         )
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,7 @@ from data_modules.corpora.lines import climbs, rows
 from data_modules.corpora.recipes import text_of
 from data_modules.corpora.screening import content_digest, has_letters, length_fault, screen, sentence_id
 from data_modules.corpora.splits import selection, with_splits
+from data_modules.members import Member
 from prosody_tts.config import CORPUS_PATHS, DataConfig, Experiment
 from prosody_tts.errors import UserError
 
@@ -54,7 +57,7 @@ class Cuts:
         files: dict[str, Path] = {}
         for manifest in _manifests(experiment):
             files[manifest.name] = manifest
-            for _, item in _items(manifest):
+            for _, item in items(manifest):
                 for name in _sources(item):
                     if (path := _located(name, manifest)).is_file():
                         files[str(path)] = path
@@ -71,7 +74,7 @@ class Cuts:
         pieces, faults = _pieces(_manifests(experiment))
         utterances: dict[str, Utterance] = {}
         for done, piece in enumerate(pieces, start=1):
-            found = _check(piece, data)
+            found = check(piece, data, partial(_source, piece))
             if isinstance(found, Fault):
                 faults.append(found)
             elif found.id in utterances:
@@ -103,8 +106,12 @@ def _manifests(experiment: Experiment) -> list[Path]:
     return found
 
 
-def _items(manifest: Path) -> Iterator[tuple[int, Any]]:
-    """Number and content of every line of a manifest; none for a line that is no JSON."""
+def items(manifest: Path) -> Iterator[tuple[int, Any]]:
+    """Number and content of every line of a manifest; none for a line that is no JSON.
+
+    Raises:
+        UserError: it cannot be read.
+    """
     for number, text, sound in rows(manifest):
         try:
             yield number, json.loads(text) if sound else None
@@ -132,27 +139,23 @@ def _located(source: str, manifest: Path) -> Path:
 def _pieces(manifests: Sequence[Path]) -> tuple[list[Piece], list[Fault]]:
     """All supervisions of the manifests with their recordings, and the faults of lines that have none."""
     from lhotse import MonoCut, Recording, SupervisionSegment
-    from lhotse.serialization import deserialize_item
 
     pieces: list[Piece] = []
     faults: list[Fault] = []
     recordings: dict[str, Recording] = {}
     alone: list[tuple[SupervisionSegment, Path]] = []
     for manifest in manifests:
-        for number, content in _items(manifest):
+        for number, content in items(manifest):
             place = f"{manifest.name} line {number}"
-            try:
-                item = deserialize_item(content)
-            except Exception as error:  # lhotse reads by key, and its errors share no base
-                reason = "is not JSON" if content is None else f"is no line of a lhotse manifest ({error!r})"
-                faults.append(Fault(place, reason))
-                continue
-            if isinstance(item, Recording):
+            item = deserialised(content, place)
+            if isinstance(item, Fault):
+                faults.append(item)
+            elif isinstance(item, Recording):
                 recordings[item.id] = item
             elif isinstance(item, SupervisionSegment):
                 alone.append((item, manifest))
             elif isinstance(item, MonoCut):
-                found = _of_cut(item, manifest)
+                found = pieces_of(item, manifest)
                 if isinstance(found, Fault):
                     faults.append(found)
                 else:
@@ -167,7 +170,19 @@ def _pieces(manifests: Sequence[Path]) -> tuple[list[Piece], list[Fault]]:
     return pieces, faults
 
 
-def _of_cut(cut: Any, manifest: Path) -> list[Piece] | Fault:
+def deserialised(content: Any, place: str) -> Any:
+    """What lhotse makes of a line of a manifest, or the fault of the line at ``place``."""
+    from lhotse.serialization import deserialize_item
+
+    try:
+        return deserialize_item(content)
+    except Exception as error:  # lhotse reads by key, and its errors share no base
+        reason = "is not JSON" if content is None else f"is no line of a lhotse manifest ({error!r})"
+        return Fault(place, reason)
+
+
+def pieces_of(cut: Any, manifest: Path) -> list[Piece] | Fault:
+    """The supervisions of a ``MonoCut``; a fault where it has none, or only a part of one."""
     if not cut.supervisions:
         return Fault(cut.id, "is a cut without a supervision")
     for segment in cut.supervisions:
@@ -178,7 +193,11 @@ def _of_cut(cut: Any, manifest: Path) -> list[Piece] | Fault:
     ]
 
 
-def _check(piece: Piece, data: DataConfig) -> Utterance | Fault:
+def check(piece: Piece, data: DataConfig, locate: Callable[[], Path | Member], kind: str = "file") -> Utterance | Fault:
+    """The utterance of a supervision whose recording is of a ``kind`` of lhotse's sources, or what is wrong with it.
+
+    ``locate`` says where the recording lies, or raises ``UserError``.
+    """
     segment, recording, text = piece.segment, piece.recording, text_of(piece.segment)
     name = segment.id.replace("/", "-").replace("\\", "-")
     if climbs(name):
@@ -187,26 +206,40 @@ def _check(piece: Piece, data: DataConfig) -> Utterance | Fault:
         return Fault(name, "has a text without letters")
     if recording is None:
         return Fault(name, f"has no recording '{segment.recording_id}' in the manifests")
-    reason = _unreadable(recording)
+    reason = _unreadable(recording, kind)
     if reason is not None:
         return Fault(name, reason)
-    path = _located(str(recording.sources[0].source), piece.manifest)
     whole = piece.start == 0 and abs(segment.duration - recording.duration) * recording.sampling_rate < 1
     start, seconds = piece.start, None if whole else segment.duration
     try:
-        short = length_fault(name, check_audio(path, start, seconds), data)
+        source = locate()
+        short = length_fault(name, check_audio(source, start, seconds), data)
     except UserError as error:
         return Fault(name, str(error))
+    archive, member = (str(source), None) if isinstance(source, Path) else (str(source.archive), source[1:])
     return short or Utterance(
-        name, sentence_id(text), text, str(path), "train", segment.speaker or "", start=start, seconds=seconds
+        name,
+        sentence_id(text),
+        text,
+        sys.intern(archive),
+        "train",
+        sys.intern(segment.speaker or ""),
+        start=start,
+        seconds=seconds,
+        member=member,
     )
 
 
-def _unreadable(recording: Recording) -> str | None:
+def _source(piece: Piece) -> Path:
+    assert piece.recording is not None
+    return _located(str(piece.recording.sources[0].source), piece.manifest)
+
+
+def _unreadable(recording: Recording, kind: str) -> str | None:
     """Why a recording is not one mono file as it lies on disk; none where it is."""
     if recording.num_channels != 1 or len(recording.sources) != 1:
         return f"has a recording of {recording.num_channels} channels in {len(recording.sources)} files; give mono"
-    if recording.sources[0].type != "file":
+    if recording.sources[0].type != kind:
         return f"has a recording of the type '{recording.sources[0].type}'; save it to a file with lhotse"
     names = [
         change["name"] if isinstance(change, dict) else type(change).__name__ for change in recording.transforms or []

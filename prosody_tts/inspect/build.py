@@ -103,7 +103,7 @@ def inspect_utterances(experiment: Experiment, names: Sequence[str]) -> list[Sho
         stem = quote(name, safe="")  # an id may name a folder
         shown = Shown(folder / f"{stem}.png", folder / f"{stem}.html")
         write_png(picture(found), shown.picture)
-        recording = store.corpus.audio(found.recording.utterance)
+        recording = store.corpus.clip(found.recording.utterance)
         write_utterance_page(shown.page, found, shown.picture, recording)
         made.append(shown)
     return made
