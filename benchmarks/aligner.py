@@ -30,8 +30,9 @@ from data_modules.corpora.contract import PhoneTime, Progress, silent
 from data_modules.store import CorpusStore, FeatureStore
 from data_modules.text.pronounce import ARPABET
 from prosody_tts import pipeline
-from prosody_tts.config import Experiment, load
+from prosody_tts.config import Experiment, load, to_plain
 from prosody_tts.errors import UserError
+from prosody_tts.files import digest
 from prosody_tts.pipeline import Stage, plan, run_stage
 from prosody_tts.runners import learned_durations, run_aligner, store_of
 
@@ -119,13 +120,14 @@ def align(experiment: Experiment) -> tuple[FeatureStore, dict[str, list[int]]]:
     inputs = {kind: stages[kind].identity for kind in ("corpus", "text", "audio")}
     for kind in inputs:
         run_stage(stages[kind], silent)
-    aligner = Stage("aligner", "benchmark", experiment, inputs, "aligner")
+    name = digest({"inputs": inputs, "settings": to_plain(experiment)["aligner"], "seed": experiment.seed})
+    aligner = Stage("aligner", name, experiment, inputs, "aligner")
     place = pipeline.folder(aligner)
     place.mkdir(parents=True, exist_ok=True)
     start = time.process_time()
     run_aligner(aligner, place, every(20))
     print(f"trained in {time.process_time() - start:.0f} CPU-s")
-    alignment = Stage("alignment", "benchmark", experiment, {**inputs, "aligner": "benchmark"}, "alignment")
+    alignment = Stage("alignment", name, experiment, {**inputs, "aligner": name}, "alignment")
     store = store_of(alignment)
     durations, _, faults = learned_durations(alignment, store, silent)
     print(f"{len(durations)} aligned, {len(faults)} not")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
 from data_modules.batches import AcousticBatch
 from data_modules.collate import AcousticItem, acoustic_batch, acoustic_item
-from data_modules.corpora.contract import Split
+from data_modules.corpora.perturbed import original
 from data_modules.loaders import BucketSampler, Prepared
 from data_modules.store import FeatureStore, Specification
 
@@ -18,18 +19,24 @@ class AcousticData(LightningDataModule):
     """Serves ``AcousticBatch`` from a feature store.
 
     Items are prepared when they are wanted, and kept as far as ``loaders.KEPT`` goes; batches hold ``batch``
-    utterances of like length.
+    utterances of like length. With ``copies`` "perturbed", training serves recordings at other speeds besides; with
+    "repeated", the originals as often instead, so that a pass has as many batches either way.
     """
 
     def __init__(
-        self, store: FeatureStore, spec: Specification, batch: int, seed: int, perturbed: bool = False
+        self,
+        store: FeatureStore,
+        spec: Specification,
+        batch: int,
+        seed: int,
+        copies: Literal["none", "perturbed", "repeated"] = "none",
     ) -> None:
         super().__init__()
         self.store = store
         self.spec = spec
         self.batch = batch
         self.seed = seed
-        self.learned: tuple[Split, ...] = ("train", "perturbed") if perturbed else ("train",)
+        self.copies = copies
 
     def item(self, name: str) -> AcousticItem:
         """Prepare an utterance."""
@@ -41,7 +48,12 @@ class AcousticData(LightningDataModule):
         return DataLoader(Prepared(ids, self.item), batch_sampler=sampler, collate_fn=acoustic_batch)  # type: ignore[arg-type]
 
     def train_dataloader(self) -> DataLoader[AcousticBatch]:
-        return self.loader(self.store.ids(*self.learned), shuffle=True)
+        names, copied = self.store.ids("train"), self.store.ids("perturbed")
+        if self.copies == "perturbed":
+            names = self.store.ids("train", "perturbed")
+        elif self.copies == "repeated":
+            names = names + [original(name) for name in copied]
+        return self.loader(names, shuffle=True)
 
     def val_dataloader(self) -> DataLoader[AcousticBatch]:
         return self.loader(self.store.ids("dev"), shuffle=False)

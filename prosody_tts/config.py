@@ -108,7 +108,8 @@ class DataConfig:
     limit: int | None = None
     """Real corpora: at most this many utterances."""
     speeds: list[float] = field(default_factory=list)
-    """Speeds at which stage one hears every training recording besides, as in [0.9,1.1], for small corpora (ours)."""
+    """Speeds at which a stage one with vectors hears every training recording besides, as in [0.9,1.1], for small
+    corpora (ours); one without hears the recordings as they are, as often."""
     allowed_bad: float = 0.05
     """Share of utterances that may be faulty before the corpus is refused."""
     splits: str | None = None

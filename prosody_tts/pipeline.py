@@ -33,7 +33,7 @@ VERSIONS = {
     "aligner": 2,
     "alignment": 3,
     "labels": 1,
-    "acoustic": 4,
+    "acoustic": 5,
     "sampler": 4,
     "evaluate": 1,
     "report": 1,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -322,7 +322,9 @@ def run_acoustic(stage: Stage, folder: Path, progress: Progress) -> dict[str, An
     spec = store.specification()
     torch.manual_seed(experiment.seed)
     module = AcousticStage(build_acoustic(experiment, sizes_of(store, experiment)), settings, spec)
-    data = AcousticData(store, spec, settings.optim.batch, experiment.seed, perturbed=True)
+    # Without vectors a model cannot tell at which speed it hears a sentence, and would learn the mean of all.
+    copies: Literal["perturbed", "repeated"] = "repeated" if settings.reference == "none" else "perturbed"
+    data = AcousticData(store, spec, settings.optim.batch, experiment.seed, copies)
     loggers = lightning_loggers(experiment, folder, "acoustic")
     metrics = fit(module, data, settings.optim, experiment.run, experiment.seed, folder, loggers, progress)
     if settings.reference != "none":

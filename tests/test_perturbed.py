@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
+from data_modules.acoustic import AcousticData
 from data_modules.audio import f0, read_audio
 from data_modules.corpora.contract import PhoneTime, Utterance, silent
 from data_modules.corpora.perturbed import original, perturbed
@@ -52,6 +54,13 @@ def test_copies_are_aligned_as_their_originals_and_belong_to_no_split_that_is_me
     assert [original(name) for name in copies] == store.ids("train") and len(copies) == 4
     assert len(store.ids("train", "dev", "test")) == len(store.corpus.recorded) == 6
     assert read_json(folder(stages["alignment"]) / "result.json")["metrics"]["aligned"] == 6
+    served = {}
+    for mode in ("none", "perturbed", "repeated"):
+        data = AcousticData(store, store.specification(), 3, 0, mode)
+        served[mode] = Counter(name for batch in data.train_dataloader() for name in batch.text.ids)
+    plain = store.ids("train")
+    assert served["none"] == Counter(plain)
+    assert served["perturbed"] == Counter([*plain, *copies]) and served["repeated"] == Counter([*plain, *plain])
     assert store.durations is not None
     for name in copies:
         slow, plain = (np.cumsum(store.durations[which]) for which in (name, original(name)))

@@ -13,7 +13,7 @@ import numpy as np
 
 from prosody_tts.errors import UserError
 from prosody_tts.evaluation.results import UtteranceResult, by_renditions
-from prosody_tts.evaluation.summary import COLUMNS, COPY_SYNTHESIS, Row
+from prosody_tts.evaluation.summary import COLUMNS, COPY_SYNTHESIS
 from prosody_tts.files import write_text
 from prosody_tts.report import figures
 from prosody_tts.report.drawing import HUES
@@ -24,9 +24,9 @@ from prosody_tts.report.table import (
     HEADINGS,
     SYSTEMS,
     Table,
+    every,
     interval,
     number,
-    p_value,
     paper,
     percent,
     share,
@@ -73,7 +73,7 @@ def write_page(
     shown = figures.default_shown(table, lower)
     gaps = figures.gaps(table, style)
     upper = "the vocoded recordings" if COPY_SYNTHESIS in systems else "the recordings"
-    every = [_every(row) for row in table.rows]
+    everything = [every(row) for row in table.rows]
     page = template("page.html").render(
         title=f"Prosody on {provenance.corpus}",
         findings=findings(table, lower, upper),
@@ -94,7 +94,7 @@ def write_page(
         effects=_effects(table),
         examples=_examples(systems, recordings, style, shown, examples),
         columns=[COLUMNS[name] for name in table.metrics()],
-        every=every,
+        every=everything,
         provenance=_provenance(provenance),
         notes=provenance.notes,
         hues=HUES,
@@ -269,20 +269,6 @@ def _voice(name: str, path: Path, style: Mapping[str, Style], shown: bool, drawn
         "shown": shown,
         "swatch": _safe(figures.swatch(style[name])) if drawn else None,
     }
-
-
-def _every(row: Row) -> list[str]:
-    return [
-        row.system,
-        row.metric,
-        number(row.value),
-        interval(row) or "—",
-        row.unit or "—",
-        str(row.n),
-        percent(row.gap_closed, row.gap_low, row.gap_high),
-        percent(row.gap_to_oracle, row.gap_to_oracle_low, row.gap_to_oracle_high),
-        p_value(row.p),
-    ]
 
 
 def _provenance(provenance: Provenance) -> list[tuple[str, Any]]:

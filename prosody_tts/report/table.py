@@ -225,26 +225,27 @@ def terminal(table: Table, provenance: Provenance) -> Group:
     return Group(*parts, *(Text(line, style="dim") for line in notes(table, provenance)))
 
 
+def every(row: Row) -> list[str]:
+    """All of a row but the paper's figure, as text."""
+    return [
+        row.system,
+        row.metric,
+        number(row.value),
+        interval(row) or "—",
+        row.unit or "—",
+        str(row.n),
+        percent(row.gap_closed, row.gap_low, row.gap_high),
+        percent(row.gap_to_oracle, row.gap_to_oracle_low, row.gap_to_oracle_high),
+        p_value(row.p),
+    ]
+
+
 def markdown(table: Table, provenance: Provenance) -> str:
     """The short table, the long one and the footer as Markdown."""
     lines = markdown_grid(_headings(table), [_line(table, system) for system in table.systems])
     lines += ["", *(f"- {_escape(note)}" for note in notes(table, provenance)), "", "## Every metric", ""]
     titles = ["system", "metric", "value", "interval", "unit", "n", "gap closed", "towards oracle", "p", "paper's gap"]
-    body = [
-        [
-            row.system,
-            row.metric,
-            number(row.value),
-            interval(row) or "—",
-            row.unit or "—",
-            str(row.n),
-            percent(row.gap_closed, row.gap_low, row.gap_high),
-            percent(row.gap_to_oracle, row.gap_to_oracle_low, row.gap_to_oracle_high),
-            p_value(row.p),
-            paper(row),
-        ]
-        for row in table.rows
-    ]
+    body = [[*every(row), paper(row)] for row in table.rows]
     sources = dict.fromkeys(row.paper_source for row in table.rows if row.paper_source)
     lines += [*markdown_grid(titles, body), "", *(f"- {_escape(source)}" for source in sources)]
     return "\n".join(lines) + "\n"
