@@ -30,7 +30,7 @@ VERSIONS = {
     "corpus": 1,
     "text": 1,
     "audio": 1,
-    "aligner": 2,
+    "aligner": 3,
     "alignment": 3,
     "labels": 1,
     "acoustic": 5,

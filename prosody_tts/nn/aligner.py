@@ -26,11 +26,11 @@ STATES, PAUSE_STATES = 3, 1
 #: Nats that entering a pause costs: closures of stops look like short pauses (ours).
 PAUSE_COST = 6.0
 #: Weight of a frame's log-density; its mel channels are far from independent, so their sum says too much (ours).
-TEMPER = 0.07
+TEMPER = 0.025
 #: Natural logarithms of variances are kept in this range, and learn faster than the learning rate says (ours).
 LOG_VARIANCE, VARIANCE_GAIN = (-5.0, 3.0), 10.0
 #: Layers, kernel in frames and dropout of the classifier (ours).
-LAYERS, KERNEL, DROPOUT = 3, 5, 0.1
+LAYERS, KERNEL, DROPOUT = 3, 3, 0.1
 #: Share of a batch in the running mean of the states' priors, and the lowest prior (ours).
 PRIOR_SHARE, LOWEST_PRIOR = 0.02, 1e-6
 #: While training begins: nats of the penalty one ``DIAGONAL_WIDTH`` (share of the clip) from the diagonal (ours).
@@ -146,7 +146,7 @@ class Densities(nn.Module):
 
 
 class FrameClassifier(nn.Module):
-    """Log-probabilities of all phones' states in each frame, seen with six frames on either side."""
+    """Log-probabilities of all phones' states in each frame, seen with three frames on either side."""
 
     def __init__(self, phones: int, mels: int, width: int) -> None:
         super().__init__()
