@@ -30,7 +30,7 @@ VERSIONS = {
     "corpus": 1,
     "text": 1,
     "audio": 1,
-    "aligner": 3,
+    "aligner": 4,
     "alignment": 3,
     "labels": 1,
     "acoustic": 5,

@@ -249,7 +249,7 @@ def _run_in_workers(board: _Board, runner: Runner, count: int, threads: int, dis
             for worker in [worker for worker in pool if worker.stage is None]:
                 _assign(board, worker, display)
             while len(pool) < count and (stage := board.take()) is not None:
-                pool.append(_hire(runner, threads))
+                _hire(pool, runner, threads)
                 display.start(stage)
                 pool[-1].give(stage)
             busy = [worker for worker in pool if worker.stage is not None]
@@ -305,15 +305,17 @@ def _cause_of_death(code: int | None) -> str:
     return f"the worker ended with status {code}"
 
 
-def _hire(runner: Runner, threads: int) -> _Worker:
+def _hire(pool: list[_Worker], runner: Runner, threads: int) -> None:
+    """Add a worker to the pool."""
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
     # Not a daemon: a stage may start processes of its own, to load data or to train on several devices.
     process = context.Process(target=_work, args=(there, runner, threads), name="prosody-tts worker")
     with _environment(threads), _spawnable_main(), _deaf_to_interrupts():
         process.start()
+        # Before an interrupt that was held back is heard, which would leave the process alone.
+        pool.append(_Worker(process, here))
     there.close()
-    return _Worker(process, here)
 
 
 @contextmanager

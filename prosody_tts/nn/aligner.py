@@ -31,8 +31,9 @@ TEMPER = 0.025
 LOG_VARIANCE, VARIANCE_GAIN = (-5.0, 3.0), 10.0
 #: Layers, kernel in frames and dropout of the classifier (ours).
 LAYERS, KERNEL, DROPOUT = 3, 3, 0.1
-#: Share of a batch in the running mean of the states' priors, and the lowest prior (ours).
-PRIOR_SHARE, LOWEST_PRIOR = 0.02, 1e-6
+#: Share of a batch in the running mean of the states' priors, and the lowest prior (ours): divided by less, the trace
+#: of probability that a classifier leaves to a phone it never met would outweigh every phone it knows.
+PRIOR_SHARE, LOWEST_PRIOR = 0.02, 3e-4
 #: While training begins: nats of the penalty one ``DIAGONAL_WIDTH`` (share of the clip) from the diagonal (ours).
 DIAGONAL, DIAGONAL_WIDTH = 10.0, 0.3
 #: While training begins: nats a standard deviation that a frame louder than ``QUIET`` speaks against a pause (ours).
