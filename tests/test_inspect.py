@@ -366,3 +366,5 @@ def test_a_text_needs_no_corpus(
     go = next(line.split() for line in out.splitlines() if line.split()[:1] == ["Go"])
     assert go[:5] == ["Go", "G", "OW1", "yes", "VB"] and go[-2:] == ["exclamation", "root"]
     assert any(line.split()[:1] == ["Zylkor"] and " no " in line for line in out.splitlines())
+    status, out, _ = run(capsys, "allison", f"run.folder={tmp_path}", "--text", "Dr. Smith paid $20. He left.")
+    assert status == 0 and "Doctor Smith paid twenty dollars." in out and "He left." in out

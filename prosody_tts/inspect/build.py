@@ -117,7 +117,7 @@ def scene(experiment: Experiment, store: FeatureStore, name: str) -> Scene:
 
 
 def inspect_texts(experiment: Experiment, texts: Sequence[str]) -> list[Table]:
-    """Analyse texts as the experiment's ``text`` settings say; needs no corpus. One table a text.
+    """Analyse raw texts as the experiment's ``text`` settings say; needs no corpus. One table a sentence, as spoken.
 
     Raises:
         UserError: a text cannot be analysed.
@@ -125,7 +125,8 @@ def inspect_texts(experiment: Experiment, texts: Sequence[str]) -> list[Table]:
     from data_modules.text.analysis import TextAnalyser
     from prosody_tts.inspect.terminal import text_table
 
-    sentences = TextAnalyser(experiment).analyse(texts)
+    analyser = TextAnalyser(experiment)
+    sentences = analyser.analyse([sentence for parts in analyser.prepare(texts) for sentence in parts])
     return [text_table(*pair) for pair in zip(sentences, _arcs(experiment, sentences), strict=True)]
 
 
