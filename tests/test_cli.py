@@ -206,7 +206,9 @@ def test_the_command_line_starts_without_heavy_libraries() -> None:
 def test_ctrl_c_during_a_run_ends_with_130_and_no_traceback(tmp_path: Path) -> None:
     """The real program, its real first stage, and the signal a terminal sends to all of its processes."""
     arguments = ["prepare", "baseline", "size=demo", f"run.folder={tmp_path}", "--workers", "1"]
-    code = f"from prosody_tts import cli; import sys; sys.exit(cli.run({arguments!r}))"
+    # Where tests run in the background of a shell, the interrupt is ignored from the start.
+    code = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); from prosody_tts import cli; "
+    code += f"sys.exit(cli.run({arguments!r}))"
     program = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0
     )

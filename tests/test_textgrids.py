@@ -316,7 +316,9 @@ def test_what_is_written_reads_back_to_the_same_frames(counts: list[int], first:
     times = phone_times(made, durations, HOP, first)
     assert all(after.start == before.end for before, after in itertools.pairwise(times))
     back = timed_phones(read_grid(textgrid([w.text for w in made.words], times).encode()), made.text, ARPABET)
-    assert [(p.label, p.word) for p in back] == [(p.label, p.word) for p in times]
+    # What was trimmed reads as a pause, of no frame.
+    trimmed = [(PAUSE, -1)] if first > HOP and durations[0] == 0 else []
+    assert [(p.label, p.word) for p in back] == [*trimmed, *((p.label, p.word) for p in times)]
     assert exact_durations(made.phones, back, sum(durations), HOP, first, least=1) == durations
 
 
