@@ -35,6 +35,7 @@ Part = Literal[
 Size = Literal["smoke", "demo", "paper"]
 Units = Literal["utterance", "word", "phone"]
 Context = Literal["phones", "bert", "tags", "graph"]
+Family = Literal["none", "tacotron2", "durian", "kathaka", "camp"]
 AudioPreset = Literal["papers", "hifigan", "speecht5", "vocos", "bigvgan"]
 
 #: What ``corpus_path`` must be, of the corpora that need it.
@@ -328,6 +329,11 @@ class Experiment:
     writes them), one ``ID.TextGrid`` for each recording: its times and phones are used instead of an aligner's."""
     size: Size = "demo"
     """Preset of widths and schedules, from ``experiments/sizes``."""
+    family: Family = "none"
+    """Whose stages the system has: settings of ``experiments/families``, shared by its ablations."""
+    design: Literal["fast", "paper"] = "fast"
+    """``fast``: one decoder and one kind of encoder for all families, so that they differ in nothing but their axes;
+    ``paper``: the modules of the family's own paper, from ``experiments/designs``. ``size=paper`` sets it."""
     seed: int = 0
     """Seed of weights, batches and samples."""
     units: Units = "utterance"
@@ -369,7 +375,7 @@ def to_plain(value: Any) -> dict[str, Any]:
 
 
 def load(file: Path | str | None = None, overrides: Sequence[str] = ()) -> Experiment:
-    """Build an experiment from ``base <- audio preset <- corpus <- size <- file <- key=value``.
+    """Build an experiment from ``base <- audio preset <- corpus <- size <- family <- design <- file <- key=value``.
 
     ``file`` is an experiment file, or the bare name of one in ``experiments/``.
 
@@ -383,16 +389,25 @@ def load(file: Path | str | None = None, overrides: Sequence[str] = ()) -> Exper
     layers.append(("the command line", _parse(overrides)))
     for source, layer in layers:
         _check(layer, Experiment, source)
-    merged = _merge([layer for _, layer in layers])
-    presets = [EXPERIMENTS / "base.yaml", EXPERIMENTS / "audio" / f"{merged.audio.preset}.yaml"]
-    presets.append(EXPERIMENTS / "corpora" / f"{merged.corpus}.yaml")
-    presets.append(EXPERIMENTS / "sizes" / f"{merged.size}.yaml")
-    settings = [(str(path), _read(path)) for path in presets if path.exists()]
+    settings = [(str(path), _read(path)) for path in _presets([layer for _, layer in layers])]
     for source, layer in settings:
         _check(layer, Experiment, source)
     experiment = _merge([layer for _, layer in settings + layers])
     _validate(experiment)
     return experiment
+
+
+def _presets(layers: Sequence[DictConfig]) -> list[Path]:
+    """The files that lie under ``layers``, in the order of merging."""
+    wanted = _merge(layers)
+    size = EXPERIMENTS / "sizes" / f"{wanted.size}.yaml"
+    design = _merge([_read(size), *layers]).design  # a size may choose it
+    paths = [EXPERIMENTS / "base.yaml", EXPERIMENTS / "audio" / f"{wanted.audio.preset}.yaml"]
+    paths += [EXPERIMENTS / "corpora" / f"{wanted.corpus}.yaml", size]
+    paths += [EXPERIMENTS / "families" / f"{wanted.family}.yaml"]
+    if design == "paper":
+        paths += [EXPERIMENTS / "designs" / f"{wanted.family}.yaml"]
+    return [path for path in paths if path.exists()]
 
 
 def from_plain(data: dict[str, Any]) -> Experiment:

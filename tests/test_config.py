@@ -75,6 +75,12 @@ def test_smoke_is_small_on_every_corpus() -> None:
         assert experiment.data.limit is not None and experiment.data.limit <= 24
 
 
+def test_a_size_chooses_the_papers_design_and_the_command_line_may_not_want_it() -> None:
+    assert load("camp", ["size=paper"]).design == "paper"
+    assert load("camp", ["size=paper", "design=fast"]).design == "fast"
+    assert load("camp").design == "fast"
+
+
 @pytest.mark.parametrize(
     ("setting", "sentence"),
     [
