@@ -195,6 +195,20 @@ def mel_filters(config: AudioConfig) -> np.ndarray:
     return _filters(config.sample_rate, config.fft, config.mels, config.mel_low, config.mel_high, *scale)
 
 
+def mel_channels(config: AudioConfig) -> tuple[np.ndarray, np.ndarray]:
+    """Centre frequency of each mel channel, and the standard deviation of what it smears: [M] and [M], in Hz.
+
+    The smear is the filter's and the Hann window's, whose main lobe is half as high 2 / duration apart.
+    """
+    filters = mel_filters(config).astype(np.float64)
+    frequencies = np.linspace(0, config.sample_rate / 2, filters.shape[1])
+    weights = filters / np.maximum(filters.sum(1, keepdims=True), 1e-12)
+    centres = weights @ frequencies
+    spread = (weights * (frequencies - centres[:, None]) ** 2).sum(1)
+    lobe = 2 * config.sample_rate / config.window / (2 * np.sqrt(2 * np.log(2)))
+    return centres, np.sqrt(spread + lobe**2)
+
+
 def mel_spectrogram(wave: np.ndarray, config: AudioConfig) -> np.ndarray:
     """Natural logarithm of mel-filtered magnitudes, clipped below ``config.floor``: [samples] -> float32 [T, M]."""
     return _log_mel(_spectrum(wave, config), config)

@@ -64,6 +64,12 @@ class TextBatch(Batch):
     word_to_node: Tensor
     speakers: Tensor
 
+    @property
+    def pauses(self) -> Tensor:
+        """[B, P] whether a phone is a pause slot; false in the padding."""
+        index = torch.arange(self.phones.shape[1], device=self.phones.device)
+        return (self.phone_to_word % 2 == 0) & (index < self.phone_lengths[:, None])
+
     def phone_to_unit(self, units: Units) -> Tensor:
         """[B, P] prosody unit of each phone: the one place where units differ."""
         match units:
@@ -95,6 +101,9 @@ class AcousticBatch(Batch):
         durations: [B, P] frames of each phone; sums to ``frame_lengths``.
         mel: [B, T, M] normalised log-mel spectrogram.
         frame_lengths: [B].
+        log_f0: [B, T] natural log of F0 in Hz, zero where unvoiced.
+        voiced: [B, T] whether a frame has F0.
+        energy: [B, T] normalised log-energy.
         word_f0: [B, W] mean normalised log-F0 of a token's voiced frames.
         word_voiced: [B, W] whether the token has enough voiced frames for ``word_f0``.
         word_energy: [B, W] mean normalised log-energy of the token's frames.
@@ -104,6 +113,9 @@ class AcousticBatch(Batch):
     durations: Tensor
     mel: Tensor
     frame_lengths: Tensor
+    log_f0: Tensor
+    voiced: Tensor
+    energy: Tensor
     word_f0: Tensor
     word_voiced: Tensor
     word_energy: Tensor

@@ -38,6 +38,9 @@ class AcousticItem:
     text: TextItem
     durations: Tensor
     mel: Tensor
+    log_f0: Tensor
+    voiced: Tensor
+    energy: Tensor
     word_f0: Tensor
     word_voiced: Tensor
     word_energy: Tensor
@@ -85,11 +88,14 @@ def acoustic_item(recording: Recording, spec: Specification) -> AcousticItem:
         durations = recording.durations
         log_f0, energy, _ = recording.word_measures()
     text = text_item(recording.utterance.id, sentence, recording.bert, spec, recording.utterance.speaker)
-    norm = spec.norm(text.speaker)
+    norm, voiced = spec.norm(text.speaker), np.array(recording.f0 > 0)
     return AcousticItem(
         text=text,
         durations=torch.from_numpy(durations),
         mel=torch.from_numpy(mel),
+        log_f0=torch.from_numpy(np.log(np.where(voiced, recording.f0, 1.0))).float(),
+        voiced=torch.from_numpy(voiced),
+        energy=torch.from_numpy((recording.energy - norm.energy_mean) / norm.energy_scale).float(),
         word_f0=torch.from_numpy(np.nan_to_num((log_f0 - norm.f0_mean) / norm.f0_scale)).float(),
         word_voiced=torch.from_numpy(~np.isnan(log_f0)),
         word_energy=torch.from_numpy(np.nan_to_num((energy - norm.energy_mean) / norm.energy_scale)).float(),
@@ -130,6 +136,9 @@ def acoustic_batch(items: Sequence[AcousticItem]) -> AcousticBatch:
         durations=_pad([item.durations for item in items]),
         mel=_pad([item.mel for item in items]),
         frame_lengths=_lengths([item.mel for item in items]),
+        log_f0=_pad([item.log_f0 for item in items]),
+        voiced=_pad([item.voiced for item in items]),
+        energy=_pad([item.energy for item in items]),
         word_f0=_pad([item.word_f0 for item in items]),
         word_voiced=_pad([item.word_voiced for item in items]),
         word_energy=_pad([item.word_energy for item in items]),

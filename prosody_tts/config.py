@@ -225,6 +225,11 @@ class AcousticConfig:
     """Where prosody vectors come from: nowhere (baseline), Kathaka's or CAMP's reference encoder."""
     reference_phones: bool = True
     """Whether the reference encoder is given the phones' states, as CAMP's is; Kathaka's hears the mel alone."""
+    conditioning: Literal["placed", "concatenated"] = "placed"
+    """How phones meet their vector: shifted and scaled by it, place by place (ours), or with it beside them (both
+    papers)."""
+    decoder: Literal["harmonic", "parallel"] = "harmonic"
+    """``parallel``: convolutions; ``harmonic``: convolutions that say F0 and draw harmonics there (ours)."""
     latent: int = 8
     """Dimensions of a prosody vector (both papers leave it open; arXiv 2301.11446 has 64 and 8)."""
     pool: Literal["last", "middle", "mean", "fifths"] = "last"
@@ -247,10 +252,14 @@ class AcousticConfig:
     """Dropout (arXiv 2301.11446: 0.1, for 500,000 steps; short schedules are better without)."""
     duration_weight: float = 0.1
     """Weight of the duration loss (ours)."""
+    source_weight: float = 0.1
+    """Weight of the harmonic decoder's loss of F0 and voicing by frame (ours)."""
     readout_weight: float = 0.1
     """Weight of the head that reads word F0 and energy from the decoder's states (ours)."""
+    readout_listens: bool = False
+    """Whether that head only listens, so that its loss shapes no other module."""
     contour_weight: float = 0.1
-    """Weight of the head that reads word F0 and energy from the prosody vectors alone (ours)."""
+    """Weight of the head that reads word F0 and energy from the prosody vectors alone (ours); 0 builds none."""
     optim: OptimConfig = field(
         default_factory=lambda: OptimConfig(learning_rate=4e-3, final_rate=0.05, batch=8, epochs=11)
     )

@@ -33,7 +33,7 @@ VERSIONS = {
     "aligner": 4,
     "alignment": 3,
     "labels": 1,
-    "acoustic": 5,
+    "acoustic": 6,
     "sampler": 4,
     "evaluate": 1,
     "report": 1,
@@ -232,7 +232,7 @@ def _acoustic_settings(experiment: Experiment) -> dict[str, Any]:
     """The settings that stage one reads: a baseline ignores what only a reference encoder uses."""
     settings = {**to_plain(experiment.acoustic), "units": experiment.units}
     unused = {
-        "none": ("latent", "pool", "kl", "kl_warmup", "units"),
+        "none": ("latent", "pool", "kl", "kl_warmup", "units", "conditioning", "contour_weight"),
         "deterministic": ("kl", "kl_warmup"),
         "variational": (),
     }

@@ -309,19 +309,13 @@ def learned_durations(
     return durations, likelihoods, faults
 
 
-def sizes_of(store: TextFeatures, experiment: Experiment) -> Sizes:
-    """What the features say of the models' shapes."""
-    text = store.text
-    return Sizes(len(text.inventory), experiment.audio.mels, text.bert_size, text.passes, len(store.speakers()))
-
-
 def run_acoustic(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]:
     """Train stage one, then write the vectors of the whole corpus."""
     experiment, settings = stage.experiment, stage.experiment.acoustic
     store = store_of(stage)
     spec = store.specification()
     torch.manual_seed(experiment.seed)
-    module = AcousticStage(build_acoustic(experiment, sizes_of(store, experiment)), settings, spec)
+    module = AcousticStage(build_acoustic(experiment, Sizes.of(spec)), settings, spec)
     # Without vectors a model cannot tell at which speed it hears a sentence, and would learn the mean of all.
     copies: Literal["perturbed", "repeated"] = "repeated" if settings.reference == "none" else "perturbed"
     data = AcousticData(store, spec, settings.optim.batch, experiment.seed, copies)
@@ -363,7 +357,7 @@ def run_sampler(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any
     vectors = VectorStore(stage.input(source))
     data = SamplerData(store, vectors, spec, settings.optim.batch, experiment.seed)
     torch.manual_seed(experiment.seed)
-    model = build_sampler(experiment, sizes_of(store, experiment))
+    model = build_sampler(experiment, Sizes.of(spec))
     mean, scale = data.statistics()
     model.mean.copy_(mean)
     model.scale.copy_(scale)

@@ -15,13 +15,11 @@ from torch import Tensor
 from data_modules.batches import TextBatch
 from data_modules.collate import text_batch, text_item
 from data_modules.store import PADDING, UNKNOWN, AnySpecification, Specification, read_specification
-from data_modules.text.sentence import PAUSE
 from prosody_tts import pipeline
 from prosody_tts.config import AudioConfig, Experiment, SynthesisConfig, from_plain
 from prosody_tts.errors import UserError, nearest
 from prosody_tts.files import atomic, read_json
 from prosody_tts.nn.acoustic import AcousticModel
-from prosody_tts.nn.durations import to_frames
 from prosody_tts.nn.sampler import SamplerModel
 from prosody_tts.nn.vocoders import VOCODERS, Vocoder
 from prosody_tts.stages.fit import BEST, CHECKPOINT, load_checkpoint
@@ -84,11 +82,6 @@ def _load(model: torch.nn.Module, state: dict[str, Tensor], folder: Path) -> Non
     model.eval()
 
 
-def _sizes(spec: AnySpecification) -> Sizes:
-    mels = len(spec.mel_mean) if isinstance(spec, Specification) else 0
-    return Sizes(len(spec.inventory), mels, spec.bert, spec.passes, len(spec.speakers))
-
-
 def load_acoustic(folder: Path) -> tuple[AcousticModel, Specification]:
     """Rebuild stage one from its folder alone.
 
@@ -100,7 +93,7 @@ def load_acoustic(folder: Path) -> tuple[AcousticModel, Specification]:
     if "specification" not in checkpoint:
         raise UserError(f"{folder / CHECKPOINT} is not a checkpoint of this project; delete the folder to train again")
     spec = Specification.from_dict(checkpoint["specification"])
-    model = build_acoustic(experiment, _sizes(spec))
+    model = build_acoustic(experiment, Sizes.of(spec))
     _load(model, checkpoint["state_dict"], folder)
     return model, spec
 
@@ -120,7 +113,7 @@ def load_sampler(folder: Path, acoustic: str) -> tuple[SamplerModel, AnySpecific
         )
     experiment = from_plain(read_json(folder / pipeline.SETTINGS))
     spec = read_specification(checkpoint["specification"])
-    model = build_sampler(experiment, _sizes(spec))
+    model = build_sampler(experiment, Sizes.of(spec))
     _load(model, checkpoint["state_dict"], folder)
     return model, spec
 
@@ -141,8 +134,6 @@ class Synthesizer:
         self.sampler = sampler
         self.vocoder = vocoder
         self.sampler_specification: AnySpecification = sampler_specification or specification
-        phones = specification.phone_ids
-        self._pause = phones[PAUSE]
         self._mean = torch.tensor(specification.mel_mean)
         self._scale = torch.tensor(specification.mel_scale)
 
@@ -186,21 +177,23 @@ class Synthesizer:
         """Render sentences with the durations the system predicts for them, each in the voice of its speaker."""
         model = self.acoustic
         conditioned = model.condition(text, model.states(text), vectors)
-        predicted = model.durations(conditioned, text.phone_lengths)
-        durations = to_frames(predicted, text.phones == self._pause, text.phone_lengths)
-        rendered = model.decode(conditioned, text, durations, int(durations.sum(1).max()))
-        mel = rendered.mel * self._scale + self._mean
-        waves = self.vocoder(mel, rendered.frame_lengths)
-        samples = self.vocoder.samples(rendered.frame_lengths).tolist()
+        durations = None
+        if model.durations is not None:
+            durations = model.durations.frames(conditioned, text.phone_lengths, text.pauses)
+        rendered = model.decode(text, conditioned, durations)
+        decoded = rendered.decoded
+        mel = decoded.mel * self._scale + self._mean
+        waves = self.vocoder(mel, decoded.lengths)
+        samples = self.vocoder.samples(decoded.lengths).tolist()
         speeches = []
-        for row, (frames, size) in enumerate(zip(rendered.frame_lengths.tolist(), samples, strict=True)):
+        for row, (frames, size) in enumerate(zip(decoded.lengths.tolist(), samples, strict=True)):
             readout = rendered.readout[row, : int(text.word_lengths[row])].double().numpy()
             norm = self.specification.norm(int(text.speakers[row]))
             speeches.append(
                 Speech(
                     wave=waves[row, :size].numpy(),
                     mel=mel[row, :frames].numpy(),
-                    durations=durations[row, : int(text.phone_lengths[row])].numpy(),
+                    durations=decoded.durations[row, : int(text.phone_lengths[row])].numpy(),
                     log_f0=readout[:, 0] * norm.f0_scale + norm.f0_mean,
                     energy=readout[:, 1] * norm.energy_scale + norm.energy_mean,
                 )

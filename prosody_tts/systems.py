@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
+import torch
+
+from data_modules.store import AnySpecification, Specification
 from data_modules.text.sentence import NODE_LABELS, TAGS
 from prosody_tts.config import Experiment
 from prosody_tts.nn.acoustic import AcousticModel
+from prosody_tts.nn.conditioning import CONDITIONINGS, Contour
 from prosody_tts.nn.context import CONTEXTS, BertContext, Contexts, GraphContext, PhoneContext, TagContext
-from prosody_tts.nn.decoders import DECODERS
+from prosody_tts.nn.decoders import DECODERS, Decoder, HarmonicDecoder, ParallelDecoder
 from prosody_tts.nn.durations import DurationModel
 from prosody_tts.nn.phones import PhoneEncoder
 from prosody_tts.nn.priors import AutoregressivePrior, GaussianPrior
@@ -23,7 +28,8 @@ class Sizes:
     """What the data say of a model's shape; plain numbers, kept in every checkpoint.
 
     ``phones`` counts the inventory with padding and the unknown phone, ``bert`` the dimensions of a BERT state,
-    ``passes`` the 75th percentile of the training graphs' diameters, ``speakers`` those of the training split.
+    ``passes`` the 75th percentile of the training graphs' diameters, ``speakers`` those of the training split;
+    ``f0_mean`` and ``f0_scale`` are of the natural log of F0 in Hz.
     """
 
     phones: int
@@ -31,12 +37,23 @@ class Sizes:
     bert: int
     passes: int
     speakers: int = 1
+    f0_mean: float = 5.0
+    f0_scale: float = 0.3
+
+    @staticmethod
+    def of(spec: AnySpecification) -> Sizes:
+        """The sizes that a specification says; a corpus of labels has no mel and no F0."""
+        sizes = Sizes(len(spec.inventory), 0, spec.bert, spec.passes, len(spec.speakers))
+        if not isinstance(spec, Specification):
+            return sizes
+        return replace(sizes, mels=len(spec.mel_mean), f0_mean=spec.f0_mean, f0_scale=spec.f0_scale)
 
 
 def build_acoustic(experiment: Experiment, sizes: Sizes) -> AcousticModel:
     """Stage one, without vectors where ``acoustic.reference`` is none."""
-    settings = experiment.acoustic
-    reference = None
+    settings, units = experiment.acoustic, experiment.units
+    phones = PhoneEncoder(sizes.phones, settings.width, settings.kernel, settings.phone_layers, settings.dropout)
+    reference, conditioning, contour, inputs = None, None, None, settings.width
     if settings.reference != "none":
         reference = REFERENCES[settings.reference](
             mels=sizes.mels,
@@ -48,23 +65,52 @@ def build_acoustic(experiment: Experiment, sizes: Sizes) -> AcousticModel:
             stride=settings.frames_per_step,
             dropout=settings.dropout,
         )
+        conditioning = CONDITIONINGS[settings.conditioning](units, settings.width, settings.latent)
+        inputs = conditioning.width
+        contour = Contour(units, settings.latent) if settings.contour_weight > 0 else None
     return AcousticModel(
-        units=experiment.units,
-        phones=PhoneEncoder(sizes.phones, settings.width, settings.kernel, settings.phone_layers, settings.dropout),
+        units=units,
+        phones=phones,
         reference=reference,
-        latent=settings.latent,
-        durations=DurationModel(settings.width, settings.kernel, settings.dropout),
-        decoder=DECODERS["parallel"](
-            settings.width,
-            sizes.mels,
-            settings.kernel,
-            settings.decoder_layers,
-            settings.frames_per_step,
-            settings.dropout,
-        ),
-        width=settings.width,
+        conditioning=conditioning,
+        contour=contour,
+        durations=DurationModel(inputs, settings.width, settings.kernel, settings.dropout),
+        decoder=build_decoder(experiment, sizes, inputs),
         speakers=build_speakers(sizes, settings.width),
+        listening=settings.readout_listens,
     )
+
+
+def build_decoder(experiment: Experiment, sizes: Sizes, inputs: int) -> Decoder:
+    """The decoder of ``acoustic.decoder``, for phone states of ``inputs`` dimensions."""
+    settings, audio = experiment.acoustic, experiment.audio
+    shape: dict[str, Any] = {
+        "inputs": inputs,
+        "width": settings.width,
+        "mels": sizes.mels,
+        "kernel": settings.kernel,
+        "layers": settings.decoder_layers,
+        "frames_per_step": settings.frames_per_step,
+        "dropout": settings.dropout,
+    }
+
+    def harmonic() -> Decoder:
+        from data_modules.audio import mel_channels
+
+        centres, widths = mel_channels(replace(audio, mels=sizes.mels))
+        return HarmonicDecoder(
+            **shape,
+            centres=torch.from_numpy(centres).float(),
+            widths=torch.from_numpy(widths).float(),
+            f0_mean=sizes.f0_mean,
+            f0_scale=sizes.f0_scale,
+        )
+
+    makers: dict[type[Decoder], Callable[[], Decoder]] = {
+        ParallelDecoder: lambda: ParallelDecoder(**shape),
+        HarmonicDecoder: harmonic,
+    }
+    return makers[DECODERS[settings.decoder]]()
 
 
 def build_speakers(sizes: Sizes, width: int) -> SpeakerEmbedding | None:

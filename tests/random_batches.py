@@ -40,10 +40,14 @@ def acoustic_item(name: str, words: int, generator: torch.Generator) -> Acoustic
     durations[(text.phones == 2) & (torch.arange(len(text.phones)) % 4 == 0)] = 0
     tokens = len(text.word_to_node)
     frames = int(durations.sum())
+    voiced = torch.rand(frames, generator=generator) > 0.3
     return AcousticItem(
         text=text,
         durations=durations,
         mel=torch.randn(frames, MELS, generator=generator),
+        log_f0=(5 + 0.3 * torch.randn(frames, generator=generator)) * voiced,
+        voiced=voiced,
+        energy=torch.randn(frames, generator=generator),
         word_f0=torch.randn(tokens, generator=generator),
         word_voiced=torch.rand(tokens, generator=generator) > 0.3,
         word_energy=torch.randn(tokens, generator=generator),

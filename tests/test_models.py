@@ -16,7 +16,9 @@ from torch.distributions import Normal, kl_divergence
 
 from data_modules.collate import acoustic_batch, text_batch
 from prosody_tts.config import AcousticConfig, Experiment, SamplerConfig, Units
+from prosody_tts.nn.conditioning import CONDITIONINGS
 from prosody_tts.nn.context import CONTEXTS
+from prosody_tts.nn.decoders import DECODERS
 from prosody_tts.nn.durations import to_frames
 from prosody_tts.nn.layers import SentenceDropout
 from prosody_tts.nn.priors import PRIORS
@@ -45,49 +47,102 @@ def experiment(**changes: object) -> Experiment:
     return replace(Experiment(), acoustic=AcousticConfig(**acoustic), sampler=SamplerConfig(**sampler), **top)
 
 
-def acoustic(units: str, reference: str, pool: str = "last"):
+def acoustic(units: str = "word", reference: str = "deterministic", **changes: object):
     torch.manual_seed(0)
-    return build_acoustic(experiment(units=units, reference=reference, pool=pool), SIZES).eval()
+    changes = {"pool": "last", **changes}
+    return build_acoustic(experiment(units=units, reference=reference, **changes), SIZES).eval()
 
 
-@pytest.mark.parametrize(("units", "reference"), [("word", "none"), *itertools.product(UNITS, REFERENCES)])
-def test_stage_one_gives_shapes_and_gradients_to_every_parameter(units, reference):
-    model = acoustic(units, reference, "mean").train()
-    batch = recordings([3, 1, 5])
+def everything(model, batch):
+    """Every loss of stage one's terms, and every tensor it shows."""
     rebuilt = model(batch)
-    rendered, log_durations, posterior = rebuilt.rendered, rebuilt.log_durations, rebuilt.posterior
-    assert rendered.mel.shape == batch.mel.shape
-    assert rendered.readout.shape == (3, 11, 2)
-    assert log_durations.shape == batch.text.phones.shape
-    loss = rendered.mel.square().mean() + rendered.readout.square().mean() + log_durations.square().mean()
-    if posterior is not None:
-        assert posterior.mean.shape == (3, int(batch.text.unit_lengths(units).max()), 4)
-        assert rebuilt.contour.shape == (3, 11, 2)
-        loss = loss + posterior.kl().mean() + rebuilt.contour.square().mean()
+    rendered, decoded = rebuilt.rendered, rebuilt.rendered.decoded
+    loss = decoded.mel.square().mean() + rendered.readout.square().mean()
+    loss = loss + sum(model.decoder.losses(decoded, batch).values())
+    if model.durations is not None:
+        text = batch.text
+        loss = loss + model.durations.loss(rebuilt.conditioned, text.phone_lengths, text.pauses, batch.durations)
+    if rebuilt.posterior is not None:
+        loss = loss + rebuilt.posterior.kl().mean() + rebuilt.posterior.mean.square().mean()
+    if rebuilt.contour is not None:
+        loss = loss + rebuilt.contour.square().mean()
+    return rebuilt, loss
+
+
+STAGE_ONES = [
+    *(
+        {"units": u, "reference": r, "pool": "mean"}
+        for u, r in [("word", "none"), *itertools.product(UNITS, REFERENCES)]
+    ),
+    *({"decoder": name} for name in DECODERS),
+    *({"conditioning": name, "units": units} for name, units in itertools.product(CONDITIONINGS, UNITS)),
+]
+
+
+@pytest.mark.parametrize("changes", STAGE_ONES, ids=str)
+def test_stage_one_gives_shapes_and_gradients_to_every_parameter(changes):
+    # A backward pass has nothing behind it at an utterance's last frame; the mean hears all of it.
+    model = acoustic(**{"pool": "mean", **changes}).train()
+    batch = recordings([3, 1, 5])
+    rebuilt, loss = everything(model, batch)
+    assert rebuilt.rendered.decoded.mel.shape == batch.mel.shape
+    assert rebuilt.rendered.readout.shape == (3, 11, 2)
+    if rebuilt.posterior is not None:
+        assert rebuilt.posterior.mean.shape == (3, int(batch.text.unit_lengths(model.units).max()), 4)
     loss.backward()
     missing = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert missing == []
 
 
-@pytest.mark.parametrize(("units", "pool"), list(itertools.product(UNITS, POOLS)))
-def test_padding_changes_nothing_in_stage_one(units, pool):
-    model = acoustic(units, "variational", pool)
+@pytest.mark.parametrize(
+    "changes", [*STAGE_ONES, *({"pool": p, "units": u} for u, p in itertools.product(UNITS, POOLS))]
+)
+def test_padding_changes_nothing_in_stage_one(changes):
+    model = acoustic(**changes)
     together = recordings([2, 6, 4])
-    rebuilt = model(together)
+    rebuilt, _ = everything(model, together)
     generator = torch.Generator().manual_seed(0)
     items = [acoustic_item(str(i), words, generator) for i, words in enumerate([2, 6, 4])]
     for row, item in enumerate(items):
-        alone = model(acoustic_batch([item]))
+        alone, _ = everything(model, acoustic_batch([item]))
         frames, phones, tokens = item.mel.shape[0], len(item.text.phones), len(item.text.word_to_node)
-        units_here = alone.posterior.mean.shape[1]
         pairs = [
-            (rebuilt.rendered.mel[row, :frames], alone.rendered.mel[0]),
-            (rebuilt.log_durations[row, :phones], alone.log_durations[0]),
-            (rebuilt.contour[row, :tokens], alone.contour[0]),
-            (rebuilt.posterior.mean[row, :units_here], alone.posterior.mean[0]),
+            (rebuilt.rendered.decoded.mel[row, :frames], alone.rendered.decoded.mel[0]),
+            (rebuilt.rendered.readout[row, :tokens], alone.rendered.readout[0]),
+            (rebuilt.conditioned[row, :phones], alone.conditioned[0]),
         ]
+        if alone.posterior is not None:
+            units_here = alone.posterior.mean.shape[1]
+            pairs += [
+                (rebuilt.posterior.mean[row, :units_here], alone.posterior.mean[0]),
+                (rebuilt.contour[row, :tokens], alone.contour[0]),
+            ]
         for padded, bare in pairs:
             torch.testing.assert_close(padded, bare, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("changes", [{"decoder": name} for name in DECODERS], ids=str)
+def test_stage_one_speaks_without_a_recording_whatever_stands_beside(changes):
+    """Durations and mel of a sentence are the same alone and in company."""
+    model = acoustic(reference="none", **changes)
+    generator = torch.Generator().manual_seed(0)
+    items = [text_item(str(i), words, generator) for i, words in enumerate([2, 6, 4])]
+    together = spoken(model, text_batch(items))
+    assert not together.mel[~length_mask(together.lengths, together.mel.shape[1])].any()
+    for row, item in enumerate(items):
+        alone = spoken(model, text_batch([item]))
+        assert alone.lengths[0] == together.lengths[row] == together.durations[row].sum()
+        torch.testing.assert_close(together.durations[row, : len(item.phones)], alone.durations[0])
+        torch.testing.assert_close(together.mel[row, : alone.mel.shape[1]], alone.mel[0], atol=1e-5, rtol=1e-4)
+
+
+def spoken(model, text):
+    conditioned = model.condition(text, model.states(text), None)
+    durations = (
+        None if model.durations is None else model.durations.frames(conditioned, text.phone_lengths, text.pauses)
+    )
+    with torch.inference_mode():
+        return model.decode(text, conditioned, durations).decoded
 
 
 @pytest.mark.parametrize("name", CONTEXTS)

@@ -12,18 +12,28 @@ from prosody_tts.nn.units import length_mask
 class DurationModel(nn.Module):
     """Convolutions and a BiLSTM over phone states that already carry their unit's vector (CAMP, section 2.1).
 
-    Shapes: states [B, P, D], lengths [B] -> log(1 + frames) [B, P].
+    Shapes: states [B, P, inputs], lengths [B] -> log(1 + frames) [B, P].
     """
 
-    def __init__(self, width: int, kernel: int, dropout: float) -> None:
+    def __init__(self, inputs: int, width: int, kernel: int, dropout: float) -> None:
         super().__init__()
+        self.enter = nn.Identity() if inputs == width else nn.Linear(inputs, width)
         self.stack = ConvStack(width, kernel, 2, dropout)
         self.recurrent = BiLSTM(width, width)
         self.out = nn.Linear(width, 1)
 
     def forward(self, states: Tensor, lengths: Tensor) -> Tensor:
-        hidden = self.stack(states, length_mask(lengths, states.shape[1]))
+        hidden = self.stack(self.enter(states), length_mask(lengths, states.shape[1]))
         return self.out(hidden + self.recurrent(hidden, lengths))[:, :, 0]
+
+    def loss(self, states: Tensor, lengths: Tensor, pauses: Tensor, durations: Tensor) -> Tensor:
+        """L1 of log(1 + frames) over phones and pause slots (CAMP, section 2.4, has L1); durations [B, P] in frames."""
+        phones = length_mask(lengths, states.shape[1])
+        return (self(states, lengths) - durations.float().log1p()).abs()[phones].mean()
+
+    def frames(self, states: Tensor, lengths: Tensor, pauses: Tensor) -> Tensor:
+        """Predicted whole frames of each phone [B, P]; ``pauses`` [B, P] may vanish."""
+        return to_frames(self(states, lengths), pauses, lengths)
 
 
 def to_frames(log_durations: Tensor, pauses: Tensor, lengths: Tensor) -> Tensor:

@@ -12,6 +12,31 @@ from prosody_tts.nn.units import POOLS, length_mask
 
 
 @dataclass
+class Heard:
+    """What a reference encoder may hear of a batch of recordings.
+
+    Attributes:
+        mel: [B, T, M] normalised log-mel.
+        states: [B, T, D] phone states, spread to frames.
+        frame_to_unit: [B, T] prosody unit of each frame.
+        lengths: [B] frames.
+        units: U, the largest number of units.
+        log_f0: [B, T] natural log of F0 in Hz, zero where unvoiced.
+        voiced: [B, T] whether a frame has F0.
+        energy: [B, T] normalised log-energy.
+    """
+
+    mel: Tensor
+    states: Tensor
+    frame_to_unit: Tensor
+    lengths: Tensor
+    units: int
+    log_f0: Tensor
+    voiced: Tensor
+    energy: Tensor
+
+
+@dataclass
 class Posterior:
     """Prosody vectors of a batch: ``mean`` and ``scale`` [B, U, D]; no scale where the encoder is deterministic.
 
@@ -44,7 +69,7 @@ class ReferenceEncoder(nn.Module):
     hears the mel alone (section 3.1). Frames are read at
     ``stride``; convolutions, a BiLSTM, then ``pool`` takes one state a unit.
 
-    Contract: ``(mel [B, T, M], phone states [B, T, D], frame_to_unit [B, T], frame_lengths [B], U) -> Posterior``.
+    Contract: ``Heard -> Posterior`` of [B, U, D].
     """
 
     def __init__(
@@ -59,21 +84,22 @@ class ReferenceEncoder(nn.Module):
         self.recurrent = BiLSTM(width, width)
         self.mean = nn.Linear(width * factor, latent)
 
-    def pooled(self, mel: Tensor, states: Tensor, frame_to_unit: Tensor, lengths: Tensor, units: int) -> Tensor:
+    def pooled(self, heard: Heard) -> Tensor:
         """One state per unit, [B, U, width * factor]."""
-        mask = length_mask(lengths, mel.shape[1])
-        joined = torch.cat([mel, states[:, :, : self.states]], dim=2) * mask[:, :, None]
+        lengths, size = heard.lengths, heard.mel.shape[1]
+        mask = length_mask(lengths, size)
+        joined = torch.cat([heard.mel, heard.states[:, :, : self.states]], dim=2) * mask[:, :, None]
         pad = -joined.shape[1] % self.stride
         joined = nn.functional.pad(joined, (0, 0, 0, pad))
         steps = self.reduce(joined.reshape(joined.shape[0], joined.shape[1] // self.stride, -1))
         step_lengths = torch.div(lengths + self.stride - 1, self.stride, rounding_mode="floor")
         steps = self.stack(steps, length_mask(step_lengths, steps.shape[1]))
         steps = steps + self.recurrent(steps, step_lengths)
-        frames = steps.repeat_interleave(self.stride, dim=1)[:, : mel.shape[1]]
-        return self.pool(frames, frame_to_unit, mask, units)
+        frames = steps.repeat_interleave(self.stride, dim=1)[:, :size]
+        return self.pool(frames, heard.frame_to_unit, mask, heard.units)
 
-    def forward(self, mel: Tensor, states: Tensor, frame_to_unit: Tensor, lengths: Tensor, units: int) -> Posterior:
-        return Posterior(self.mean(self.pooled(mel, states, frame_to_unit, lengths, units)), None)
+    def forward(self, heard: Heard) -> Posterior:
+        return Posterior(self.mean(self.pooled(heard)), None)
 
 
 class VariationalReferenceEncoder(ReferenceEncoder):
@@ -88,8 +114,8 @@ class VariationalReferenceEncoder(ReferenceEncoder):
         nn.init.zeros_(self.log_scale.weight)
         nn.init.constant_(self.log_scale.bias, -1.0)
 
-    def forward(self, mel: Tensor, states: Tensor, frame_to_unit: Tensor, lengths: Tensor, units: int) -> Posterior:
-        pooled = self.pooled(mel, states, frame_to_unit, lengths, units)
+    def forward(self, heard: Heard) -> Posterior:
+        pooled = self.pooled(heard)
         return Posterior(self.mean(pooled), self.log_scale(pooled).clamp(-7, 3).exp())
 
 

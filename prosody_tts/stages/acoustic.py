@@ -21,8 +21,8 @@ class AcousticStage(LightningModule):
     """Wires loss, annealing and optimiser to an ``AcousticModel``.
 
     Loss: L1 of the normalised mel (CAMP, section 2.4), ``kl`` times the KL divergence to N(0, I) in nats per mel
-    channel and frame of a unit's mean length, annealed linearly, L1 of log durations, and L1 of word F0 and energy
-    as read from the decoder's states and, in the contour, from the vectors alone.
+    channel and frame of a unit's mean length, annealed linearly, L1 of log durations, the decoder's own losses, and L1
+    of word F0 and energy as read from the decoder's states and, in the contour, from the vectors alone.
     """
 
     def __init__(self, model: AcousticModel, settings: AcousticConfig, specification: Specification) -> None:
@@ -36,18 +36,33 @@ class AcousticStage(LightningModule):
         rebuilt = self.model(batch)
         rendered, posterior, text = rebuilt.rendered, rebuilt.posterior, batch.text
         frames = length_mask(batch.frame_lengths, batch.mel.shape[1])
-        phones = length_mask(text.phone_lengths, text.phones.shape[1])
         terms = {
-            "mel": (rendered.mel - batch.mel).abs()[frames].mean(),
-            "duration": (rebuilt.log_durations - batch.durations.float().log1p()).abs()[phones].mean(),
+            "mel": (rendered.decoded.mel - batch.mel).abs()[frames].mean(),
             "readout": self._prosody(rendered.readout, batch),
+            **self.model.decoder.losses(rendered.decoded, batch),
         }
+        if self.model.durations is not None:
+            terms["duration"] = self.model.durations.loss(
+                rebuilt.conditioned, text.phone_lengths, text.pauses, batch.durations
+            )
         if rebuilt.contour is not None:
             terms["contour"] = self._prosody(rebuilt.contour, batch)
-        if posterior is not None:
+        if posterior is not None and posterior.scale is not None:
             units = length_mask(text.unit_lengths(self.model.units), posterior.mean.shape[1])
             terms["kl"] = posterior.kl()[units].mean()
         return terms
+
+    def weights(self) -> dict[str, float]:
+        """Weight of each term at the present step."""
+        settings = self.settings
+        return {
+            "mel": 1.0,
+            "duration": settings.duration_weight,
+            "source": settings.source_weight,
+            "readout": settings.readout_weight,
+            "contour": settings.contour_weight,
+            "kl": self.weight_of_kl(),
+        }
 
     @staticmethod
     def _prosody(predicted: Tensor, batch: AcousticBatch) -> Tensor:
@@ -65,16 +80,8 @@ class AcousticStage(LightningModule):
         return self.settings.kl * min(1.0, self.global_step / max(1.0, warmup))
 
     def training_step(self, batch: AcousticBatch, batch_idx: int) -> Tensor:
-        terms = self.losses(batch)
-        loss = (
-            terms["mel"]
-            + self.settings.duration_weight * terms["duration"]
-            + self.settings.readout_weight * terms["readout"]
-        )
-        if "contour" in terms:
-            loss = loss + self.settings.contour_weight * terms["contour"]
-        if "kl" in terms:
-            loss = loss + self.weight_of_kl() * terms["kl"]
+        terms, weights = self.losses(batch), self.weights()
+        loss = torch.stack([weights[name] * value for name, value in terms.items()]).sum()
         self._log("train", {"loss": loss, **terms}, batch)
         return loss
 
