@@ -31,7 +31,7 @@ VERSIONS = {
     "text": 1,
     "audio": 1,
     "aligner": 4,
-    "alignment": 3,
+    "alignment": 4,
     "labels": 1,
     "acoustic": 5,
     "sampler": 4,
