@@ -202,7 +202,7 @@ def _examples(
     hidden = [item.index for name, item in style.items() if name != drawings.names[best]]
     systems = [
         {
-            "name": system,
+            "name": short,
             "series": f"s{style[short].index}",
             "shown": system == best,
             "swatch": safe(figures.swatch(style[short])),
