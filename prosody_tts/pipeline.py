@@ -31,12 +31,12 @@ VERSIONS = {
     "text": 1,
     "audio": 1,
     "aligner": 4,
-    "alignment": 3,
+    "alignment": 4,
     "labels": 1,
     "acoustic": 6,
     "sampler": 4,
     "evaluate": 1,
-    "report": 1,
+    "report": 2,
 }
 #: Audio settings at the values that leave a recording and its analysis as they are without them.
 PLAIN_AUDIO = {
@@ -355,7 +355,7 @@ def report(experiments: Mapping[str, Experiment], out: Path, command: str = "") 
     if not labels:
         evaluations = {COPY: evaluations.pop(COPY), **evaluations}
     from data_modules.store import Clips, CorpusStore
-    from prosody_tts.report import build, labels_table
+    from prosody_tts.report import build, labels_build
     from prosody_tts.report.provenance import Provenance
 
     corpus = CorpusStore(folder(next(iter(corpora.values()))))
@@ -382,9 +382,9 @@ def report(experiments: Mapping[str, Experiment], out: Path, command: str = "") 
     inputs = {"report": VERSIONS["report"], **settings, **provenance.to_dict()}
     # By way of JSON, in which tuples are lists.
     if made_from.exists() and digest(read_json(made_from)) == digest(inputs):
-        return (labels_table if labels else build).show(out, provenance)
+        return (labels_build if labels else build).show(out, provenance)
     if labels:
-        shown = labels_table.build(out, evaluations, provenance, **settings)
+        shown = labels_build.build(out, evaluations, provenance, **settings)
     else:
         shown = build.build(out, evaluations, Clips(corpus), provenance, **settings)
     write_json(made_from, inputs)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 from label_corpora import helsinki_corpus, timing_corpus
+from page_reading import Reader
 from rich.console import Console
 
 from data_modules.corpora.contract import silent
@@ -104,7 +105,9 @@ def test_every_sweep_ends_in_a_table_with_all_its_systems(
     console.print(report(experiments, tmp_path))
     text = console.export_text()
     assert all(experiment.system in text for experiment in experiments.values())
-    assert len(list(tmp_path.glob("*.html"))) == (0 if of_labels else 1)
+    assert [page.name for page in tmp_path.glob("*.html")] == ["index.html"]
+    page = Reader((tmp_path / "index.html").read_text())
+    assert set(experiments) <= {word.strip() for word in page.words} and page.all("svg")
     assert (tmp_path / "table.md").read_text().startswith("| system")
 
 

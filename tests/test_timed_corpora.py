@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
 
 from data_modules.alignment import grid_files
 from data_modules.alignment.attach import attach
 from data_modules.alignment.export import textgrid
 from data_modules.alignment.grid_files import read_grids
-from data_modules.alignment.report import read_suspicious, report, summary
+from data_modules.alignment.report import RATE_FACTOR, rate_factor, read_suspicious, report, summary
 from data_modules.corpora.contract import Corpus, PhoneTime, Utterance, silent
 from data_modules.corpora.screening import sentence_id
 from data_modules.text.sentence import PAUSE, TAGS, ParseGraph, Sentence, Word
@@ -274,6 +276,44 @@ def test_the_report_names_what_looks_misaligned() -> None:
 def test_rates_are_compared_with_the_median(frames: int, odd: bool) -> None:
     rows = {f"u{i}": [0, *[8] * 10, 0] for i in range(3)} | {"one": [0, frames - 72, *[8] * 9, 0]}
     assert bool(report(rows, lambda _: utterance(10), 0.01)[1]) == odd
+
+
+def corpus_of_lengths(*phones: int) -> tuple[dict[str, list[int]], dict[str, Sentence]]:
+    """Forty long utterances whose phones last 2 to 14 frames, and one utterance named by each number of phones."""
+    draw = np.random.default_rng(0)
+    sentences = {f"u{i}": utterance(60) for i in range(40)} | {str(n): utterance(n) for n in phones}
+    rows = {name: [0, *draw.integers(2, 15, len(text.phones) - 2).tolist(), 0] for name, text in sentences.items()}
+    return rows, sentences
+
+
+def test_a_word_said_by_itself_may_be_slow_where_a_sentence_may_not() -> None:
+    """Phones of twice the usual length: one word of four of them is a citation form, sixty in a row are a fault."""
+    rows, sentences = corpus_of_lengths(4, 60)
+    rows["4"], rows["60"] = [0, *[16] * 4, 0], [0, *[16] * 60, 0]
+    (found,) = report(rows, sentences.__getitem__, 0.0125)[1]
+    assert found.id == "60" and "phones/s" in found.reasons[0]
+
+
+@pytest.mark.parametrize("frames", [1, 70])
+def test_a_short_utterance_far_from_all_speech_is_still_told(frames: int) -> None:
+    rows, sentences = corpus_of_lengths(4)
+    rows["4"] = [0, *[frames] * 4, 0]
+    (found,) = report(rows, sentences.__getitem__, 0.0125)[1]
+    assert found.id == "4" and any("phones/s" in reason for reason in found.reasons)
+
+
+@given(st.integers(1, 500), st.floats(0, 2))
+def test_more_phones_leave_less_room_and_never_less_than_the_factor(phones: int, variation: float) -> None:
+    factor = rate_factor(phones, variation)
+    assert rate_factor(4 * phones, variation) <= factor
+    assert factor >= RATE_FACTOR * (1 - 1e-12)
+    # The room that is not manner's is three standard errors of a mean.
+    room = np.log(factor) ** 2 - np.log(RATE_FACTOR) ** 2
+    assert room * phones == pytest.approx((3 * variation) ** 2, abs=1e-9)
+
+
+def test_without_variation_the_number_of_phones_says_nothing() -> None:
+    assert rate_factor(1, 0.0) == pytest.approx(rate_factor(100, 0.0)) == pytest.approx(RATE_FACTOR)
 
 
 # The whole way: align, export, take back

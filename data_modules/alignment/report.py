@@ -15,8 +15,10 @@ from prosody_tts.files import read_json, write_json
 
 #: Seconds above which a phone, and a pause, is suspicious (ours).
 LONGEST_PHONE, LONGEST_PAUSE = 1.0, 2.0
-#: Times the corpus's median speaking rate, or its inverse, beyond which an utterance is suspicious (ours).
+#: Times the corpus's median speaking rate, or its inverse, beyond which a long utterance is suspicious (ours).
 RATE_FACTOR = 1.6
+#: Standard errors of a mean over an utterance's phones that widen this for short ones (ours).
+STANDARD_ERRORS = 3.0
 #: Scaled median absolute deviations below the median from which an aligner's score is suspicious (ours).
 DEVIATIONS = 6.0
 #: Share of phones of a single frame above which an utterance is suspicious: an aligner that has not learned (ours).
@@ -49,6 +51,7 @@ def report(
     """
     scores = dict(likelihoods or {})
     rates: dict[str, float] = {}
+    spoken: dict[str, NDArray[np.int64]] = {}
     reasons: dict[str, list[str]] = {}
     phones = pauses = phone_frames = pause_frames = 0
     for name, row in durations.items():
@@ -56,12 +59,14 @@ def report(
         frames, pause = np.array(row, np.int64), np.array([label == PAUSE for label in text.phones])
         phones, phone_frames = phones + int((~pause).sum()), phone_frames + int(frames[~pause].sum())
         pauses, pause_frames = pauses + int((frames[pause] > 0).sum()), pause_frames + int(frames[pause].sum())
-        rates[name] = speaking_rate(text, frames, hop_seconds)
+        rates[name], spoken[name] = speaking_rate(text, frames, hop_seconds), frames[~pause]
         reasons[name] = strange_lengths(text, frames, hop_seconds)
     usual = float(np.median(list(rates.values()))) if rates else 0.0
+    phone, variation = _robust(np.concatenate(list(spoken.values())) if spoken else [])
     middle, spread = _robust(list(scores.values()))
     for name, rate in rates.items():
-        if not usual / RATE_FACTOR <= rate <= usual * RATE_FACTOR:
+        factor = rate_factor(len(spoken[name]), variation / max(phone, 1.0))
+        if not usual / factor <= rate <= usual * factor:
             reasons[name].append(f"{rate:.1f} phones/s, where the corpus's median is {usual:.1f}")
         if name in scores and scores[name] < middle - DEVIATIONS * spread:
             reasons[name].append(
@@ -78,6 +83,22 @@ def speaking_rate(sentence: Sentence, durations: NDArray[np.int64], hop_seconds:
     """Phones a second of speech, pauses left out; one frame's worth at least. ``durations`` [P] in frames."""
     spoken = np.array([phone != PAUSE for phone in sentence.phones])
     return float(spoken.sum() / (max(int(durations[spoken].sum()), 1) * hop_seconds))
+
+
+def rate_factor(phones: int, variation: float) -> float:
+    """Times the median rate, or its inverse, within which so many phones may be spoken (ours).
+
+    A rate is one over the mean length of the phones. That mean differs between utterances by the manner of speaking,
+    for which ``RATE_FACTOR`` stands, and by which few phones it is taken over, with a standard error of
+    ``variation / sqrt(phones)`` in natural-log units; independent deviations add as squares. So a word said by itself,
+    long and clear, is as usual as a quick sentence, and many phones are left ``RATE_FACTOR`` alone.
+
+    Args:
+        phones: of the utterance, pauses left out.
+        variation: standard deviation of phones' lengths over their typical length.
+    """
+    manner, chance = np.log(RATE_FACTOR), STANDARD_ERRORS * variation
+    return float(np.exp(np.sqrt(manner**2 + chance**2 / max(phones, 1))))
 
 
 def strange_lengths(sentence: Sentence, durations: NDArray[np.int64], hop_seconds: float) -> list[str]:
@@ -125,9 +146,9 @@ def _place(sentence: Sentence, slot: int) -> str:
     return f"after '{sentence.words[slot // 2 - 1].text}'"
 
 
-def _robust(values: Sequence[float]) -> tuple[float, float]:
+def _robust(values: Sequence[float] | NDArray[np.int64]) -> tuple[float, float]:
     """Median, and the median absolute deviation in standard deviations of a normal distribution."""
-    if not values:
+    if len(values) == 0:
         return 0.0, 0.0
     middle = float(np.median(values))
     return middle, 1.4826 * float(np.median(np.abs(np.array(values) - middle)))

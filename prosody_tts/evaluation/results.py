@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -192,9 +192,21 @@ def read_results(folder: Path) -> list[UtteranceResult]:
     return results
 
 
-def by_renditions(results: Sequence[UtteranceResult]) -> dict[str, list[UtteranceResult]]:
+class OfSentence(Protocol):
+    """A result of an utterance, of whatever was measured."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def sentence(self) -> str: ...
+
+
+_Result = TypeVar("_Result", bound=OfSentence)
+
+
+def by_renditions(results: Sequence[_Result]) -> dict[str, list[_Result]]:
     """Group results by sentence, sentences and renditions in the order of their names."""
-    groups: dict[str, list[UtteranceResult]] = {}
+    groups: dict[str, list[_Result]] = {}
     for result in sorted(results, key=lambda item: (item.sentence, item.id)):
         groups.setdefault(result.sentence, []).append(result)
     return groups

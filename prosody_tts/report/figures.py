@@ -10,7 +10,7 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -194,44 +194,78 @@ def _words(axes: Axes, result: UtteranceResult, starts: Floats, width: float) ->
     axes.set_xticks([])
 
 
+@dataclass(frozen=True)
+class Panel:
+    """One metric of all systems.
+
+    Attributes:
+        title: above it.
+        rows: system -> its row; systems without one stay empty.
+        line: value of the dashed line, or None.
+        note: below it.
+        side: end of the axis that the note stands at.
+    """
+
+    title: str
+    rows: Mapping[str, Row]
+    line: float | None
+    note: str
+    side: Literal["left", "right"]
+
+
 def dots(table: Table, style: Mapping[str, Style], columns: int = 3) -> Figure:
-    """Main metrics by system: value and interval, one panel a metric."""
-    metrics, systems = table.main, table.systems
-    columns = min(columns, len(metrics))
-    lines = -(-len(metrics) // columns)
-    label, panel, tall = 0.25 + CHARACTER * max(map(len, systems)), 1.95, 0.95 + 0.24 * len(systems)
-    width, height = label + panel * columns, tall * lines
+    """Main metrics by system: value and interval, one panel a metric; the dashed line is the first system."""
+    panels = []
+    for metric in table.main:
+        column = COLUMNS[metric]
+        found = {system: row for system in table.systems if (row := table.cell(system, metric)) is not None}
+        first = found.get(table.systems[0])
+        unit = f" ({column.unit})".replace("g ", "g\u00a0") if column.unit else ""
+        lower = column.better == "lower"
+        panels.append(
+            Panel(
+                f"{column.label}{unit}",
+                found,
+                None if first is None else first.value,
+                "← better" if lower else "better →",
+                "left" if lower else "right",
+            )
+        )
+    return panel_dots(panels, table.systems, style, columns)
+
+
+def panel_dots(panels: Sequence[Panel], systems: Sequence[str], style: Mapping[str, Style], columns: int = 3) -> Figure:
+    """Value and interval of every system, one panel a metric."""
+    columns = min(columns, len(panels))
+    lines = -(-len(panels) // columns)
+    label, wide, tall = 0.25 + CHARACTER * max(map(len, systems)), 1.95, 0.95 + 0.24 * len(systems)
+    width, height = label + wide * columns, tall * lines
     with settings():
         figure = blank(width, height)
-        for index, metric in enumerate(metrics):
+        for index, panel in enumerate(panels):
             line, column = divmod(index, columns)
             bottom = height - tall * (line + 1) + 0.42
             axes = figure.add_axes(
-                ((label + panel * column) / width, bottom / height, (panel - 0.27) / width, (tall - 0.9) / height)
+                ((label + wide * column) / width, bottom / height, (wide - 0.27) / width, (tall - 0.9) / height)
             )
-            _panel(axes, table, metric, style)
+            _panel(axes, panel, systems, style)
             axes.set_yticks(range(len(systems)), systems if column == 0 else [""] * len(systems))
             for text in axes.get_yticklabels():
                 text.set_parse_math(False)
     return figure
 
 
-def _panel(axes: Axes, table: Table, metric: str, style: Mapping[str, Style]) -> None:
-    column = COLUMNS[metric]
-    for place, system in enumerate(table.systems):
-        row = table.cell(system, metric)
+def _panel(axes: Axes, panel: Panel, systems: Sequence[str], style: Mapping[str, Style]) -> None:
+    for place, system in enumerate(systems):
         axes.axhline(place, color=RULE, linewidth=0.5, zorder=0)
-        if row is None:
-            continue
-        _dot(axes, row.value, row.low, row.high, place, style[system].marker, style[system].light)
-    lower = table.cell(table.systems[0], metric)
-    if lower is not None:
-        axes.axvline(lower.value, color=MUTED, linewidth=0.8, linestyle=(0, (2, 2)), zorder=0)
-    better = "← better" if column.better == "lower" else "better →"
-    unit = f" ({column.unit})".replace("g ", "g\u00a0") if column.unit else ""
-    axes.set_title(_wrapped(f"{column.label}{unit}", 25), color=INK, fontsize=FONT, loc="left", pad=5)
-    axes.set_xlabel(better, color=MUTED, fontsize=FONT - 1.5, loc="left" if column.better == "lower" else "right")
-    axes.set_ylim(len(table.systems) - 0.5, -0.5)
+        row = panel.rows.get(system)
+        if row is not None:
+            _dot(axes, row.value, row.low, row.high, place, style[system].marker, style[system].light)
+    if panel.line is not None:
+        axes.axvline(panel.line, color=MUTED, linewidth=0.8, linestyle=(0, (2, 2)), zorder=0)
+    axes.set_title(_wrapped(panel.title, 25), color=INK, fontsize=FONT, loc="left", pad=5)
+    axes.set_xlabel(panel.note, color=MUTED, fontsize=FONT - 1.5, loc=panel.side)
+    axes.set_ylim(len(systems) - 0.5, -0.5)
     axes.margins(x=0.12)
     axes.locator_params(axis="x", nbins=4)
 
@@ -374,7 +408,7 @@ def svg(
     text = re.sub(r'style="[^"]*"', lambda hit: _with_variables(hit.group(), colours), text)
     text = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", text, count=1, flags=re.S)
     text = re.sub(
-        rf'<g id="{prefix}-series-(\d+)-(line|marks)"',
+        rf'<g id="{prefix}-series-(\d+)-(line|marks)(-\d+)?"',
         lambda hit: f'{hit.group()} class="series s{hit[1]}{" off" if int(hit[1]) in hidden else ""}"',
         text,
     )

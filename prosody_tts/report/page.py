@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from prosody_tts.errors import UserError
-from prosody_tts.evaluation.results import UtteranceResult, by_renditions
+from prosody_tts.evaluation.results import OfSentence, UtteranceResult, by_renditions
 from prosody_tts.evaluation.summary import COLUMNS, COPY_SYNTHESIS
 from prosody_tts.files import write_text
 from prosody_tts.report import figures
@@ -88,14 +88,14 @@ def write_page(
         heads=[_head(metric) for metric in table.main],
         lines=[_line(table, system) for system in table.systems],
         to_oracle=any(row.gap_to_oracle is not None for row in table.rows if row.metric == table.primary),
-        dots=_safe(figures.svg(figures.dots(table, style), "dots", "Main metrics by system", style=style)),
-        gaps=_safe(figures.svg(gaps, "gaps", "Share of the gap closed by system", style=style)) if gaps else None,
+        dots=safe(figures.svg(figures.dots(table, style), "dots", "Main metrics by system", style=style)),
+        gaps=safe(figures.svg(gaps, "gaps", "Share of the gap closed by system", style=style)) if gaps else None,
         sources=list(dict.fromkeys(row.paper_source for row in table.rows if row.paper_source)),
         effects=_effects(table),
         examples=_examples(systems, recordings, style, shown, examples),
         columns=[COLUMNS[name] for name in table.metrics()],
         every=everything,
-        provenance=_provenance(provenance),
+        provenance=origin(provenance),
         notes=provenance.notes,
         hues=HUES,
     )
@@ -117,7 +117,7 @@ def findings(table: Table, lower: str, upper: str) -> list[str]:
     return [text + (f". In the paper, listeners gave it {paper(row)}." if row.paper is not None else ".")]
 
 
-def choose(results: Sequence[UtteranceResult], count: int) -> list[str]:
+def choose(results: Sequence[OfSentence], count: int) -> list[str]:
     """Ids of ``count`` utterances, evenly spaced over sentences in the order of their names, the first of each."""
     groups = list(by_renditions(results).values())
     places = np.unique(np.linspace(0, len(groups) - 1, min(count, len(groups))).round().astype(int))
@@ -153,7 +153,7 @@ def template(name: str, *folders: Path) -> Any:
     return environment.get_template(name)
 
 
-def _safe(text: str) -> Any:
+def safe(text: str) -> Any:
     """Mark our own SVG as HTML; matplotlib escaped the texts in it."""
     from markupsafe import Markup
 
@@ -249,7 +249,7 @@ def _examples(
         if drawn:
             figure = figures.contours(drawn, style, legend=False)
             label = f"F0 over the words of: {result.text}"
-            contour = _safe(figures.svg(figure, f"f{place}", label, hidden, style))
+            contour = safe(figures.svg(figure, f"f{place}", label, hidden, style))
         voices = []
         if utterance in recordings:
             voices.append(_voice(RECORDING, recordings[utterance], style, True, bool(drawn)))
@@ -267,11 +267,12 @@ def _voice(name: str, path: Path, style: Mapping[str, Style], shown: bool, drawn
         "audio": audio_data(path),
         "series": f"s{style[name].index}",
         "shown": shown,
-        "swatch": _safe(figures.swatch(style[name])) if drawn else None,
+        "swatch": safe(figures.swatch(style[name])) if drawn else None,
     }
 
 
-def _provenance(provenance: Provenance) -> list[tuple[str, Any]]:
+def origin(provenance: Provenance) -> list[tuple[str, Any]]:
+    """Lines of the page's end: where its figures come from, what is unknown left out."""
     lines: list[tuple[str, Any]] = [
         ("Corpus", provenance.corpus),
         ("Split", provenance.split),

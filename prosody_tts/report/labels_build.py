@@ -1,0 +1,79 @@
+"""From evaluations of labels on disk to a report folder: ``table.json``, ``table.md``, figures, ``index.html``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from prosody_tts.errors import UserError
+from prosody_tts.evaluation.label_metrics import TrackLike, summarise_labels
+from prosody_tts.evaluation.labels import LabelResult, read_label_results
+from prosody_tts.evaluation.results import by_renditions
+from prosody_tts.evaluation.summary import Row
+from prosody_tts.files import read_json, write_json, write_text
+from prosody_tts.report.drawing import write_png
+from prosody_tts.report.labels_page import Drawings, write_page
+from prosody_tts.report.labels_table import LabelTable, markdown, terminal
+from prosody_tts.report.provenance import Provenance
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+
+def build(
+    folder: Path,
+    systems: Mapping[str, Path],
+    provenance: Provenance,
+    *,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+    examples: int = 6,
+) -> Group:
+    """Write a report and return the table for the terminal.
+
+    Every file is written atomically, the page last; the same inputs give the same bytes.
+
+    Args:
+        folder: of the report.
+        systems: name -> folder of its evaluation, in the order of the table.
+        provenance: printed under the table.
+        confidence: coverage of intervals.
+        resamples: bootstrap resamples.
+        seed: of the resamples.
+        examples: sentences drawn on the page.
+
+    Raises:
+        UserError: an evaluation is missing, broken, or of other utterances than the others.
+    """
+    results = {name: read_label_results(path) for name, path in systems.items()}
+    first = next(iter(results))
+    for name, found in results.items():
+        if [result.id for result in found] != [result.id for result in results[first]]:
+            raise UserError(
+                f"'{name}' and '{first}' were evaluated on different utterances; "
+                "evaluate both with the same corpus, data.seed, evaluation.split and evaluation.limit"
+            )
+    table = LabelTable.of(
+        summarise_labels({name: _tracks(found) for name, found in results.items()}, confidence, resamples, seed)
+    )
+    drawings = Drawings(table, results)
+    for dimension in table.dimensions:
+        write_png(drawings.metrics(dimension), folder / f"{dimension}_metrics.png")
+        write_png(drawings.distributions(dimension), folder / f"{dimension}_distribution.png")
+        write_png(drawings.calibration(dimension), folder / f"{dimension}_calibration.png")
+    write_json(folder / "table.json", [row.to_dict() for row in table.rows])
+    write_json(folder / "provenance.json", provenance.to_dict())
+    write_text(folder / "table.md", markdown(table, provenance))
+    write_page(folder / "index.html", table, drawings, provenance, confidence, resamples, examples)
+    return terminal(table, provenance)
+
+
+def show(folder: Path, provenance: Provenance) -> Group:
+    """The table of a report that ``build`` wrote, without making it again."""
+    return terminal(LabelTable.of([Row.from_dict(row) for row in read_json(folder / "table.json")]), provenance)
+
+
+def _tracks(results: Sequence[LabelResult]) -> dict[str, Sequence[Mapping[str, TrackLike]]]:
+    return {name: [result.tracks for result in group] for name, group in by_renditions(results).items()}
