@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate, pairwise
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -55,6 +56,7 @@ def size_of(item: Any) -> int:
 class BucketSampler(Sampler[list[int]]):
     """Batch sampler: shuffle, sort by length within chunks of ``chunk`` batches, cut, shuffle the batches.
 
+    Batches hold at most ``batch`` utterances, and sizes that differ by one at most.
     The order of epoch ``e`` depends on ``(seed, e)`` alone, so a resumed run sees what the uninterrupted one saw, and
     the batches are the same however many processes share them (``share``).
     Lightning calls ``set_epoch`` on ``batch_sampler.sampler``; this object is its own.
@@ -98,19 +100,32 @@ class BucketSampler(Sampler[list[int]]):
 
     def batches(self) -> list[list[int]]:
         """Every batch of the epoch in its order, whole."""
+        sizes, count = self._sizes(), len(self.lengths)
         if not self.shuffle:
-            order = sorted(range(len(self.lengths)), key=lambda i: (self.lengths[i], i))
-            return [order[i : i + self.batch] for i in range(0, len(order), self.batch)]
+            return _cut(sorted(range(count), key=lambda i: (self.lengths[i], i)), sizes)
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        order = torch.randperm(len(self.lengths), generator=generator).tolist()
-        size = self.batch * max(1, min(self.chunk, len(self) // 4))
-        chunks = [sorted(order[i : i + size], key=lambda i: self.lengths[i]) for i in range(0, len(order), size)]
-        flat = [index for chunk in chunks for index in chunk]
-        batches = [flat[i : i + self.batch] for i in range(0, len(flat), self.batch)]
+        order = torch.randperm(count, generator=generator).tolist()
+        chunk = max(1, min(self.chunk, len(sizes) // 4))
+        groups = [sizes[i : i + chunk] for i in range(0, len(sizes), chunk)]
+        batches: list[list[int]] = []
+        for members, group in zip(_cut(order, [sum(group) for group in groups]), groups, strict=True):
+            batches += _cut(sorted(members, key=lambda i: self.lengths[i]), group)
         return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
+
+    def _sizes(self) -> list[int]:
+        """Utterances of each batch: the last is no handful whose gradient would weigh as much as a whole batch's."""
+        count = len(self)
+        least, more = divmod(len(self.lengths), max(1, count))
+        return [least + (i < more) for i in range(count)]
 
     def padding(self) -> float:
         """Share of the epoch's frames (or whatever lengths count) that only pad."""
         batches = self.batches()
         padded = sum(len(batch) * max(self.lengths[i] for i in batch) for batch in batches)
         return 1 - sum(self.lengths) / max(1, padded)
+
+
+def _cut(items: Sequence[int], sizes: Sequence[int]) -> list[list[int]]:
+    """Consecutive parts of the given sizes."""
+    ends = list(accumulate(sizes, initial=0))
+    return [list(items[start:end]) for start, end in pairwise(ends)]

@@ -200,9 +200,9 @@ class TextConfig:
 class OptimConfig:
     """Adam, as in both papers, with linear warm-up and exponential decay."""
 
-    precision: Literal["32", "bf16", "auto"] = "auto"
-    """Numbers of matrix products: 32 bits, or bfloat16 beside 32-bit weights; ``auto`` is bfloat16 on a GPU that has it.
-    A stage's ``result.json`` tells which it was (``precision_bits``)."""
+    precision: Literal["float32", "bf16", "auto"] = "auto"
+    """Numbers of matrix products: 32 bits, or bfloat16 beside 32-bit weights; ``auto`` is bfloat16 on a GPU that has
+    it. A stage's ``result.json`` tells which it was (``precision_bits``)."""
 
     learning_rate: float = 1e-3
     """Peak learning rate."""
@@ -210,8 +210,8 @@ class OptimConfig:
     """Share of the peak reached by the decay ``whole`` at the last step, by ``window`` at ``decay_until`` (ours)."""
     decay: Literal["whole", "epochs", "window"] = "whole"
     """How the rate falls, always exponentially: ``whole`` over all steps (ours); ``epochs`` by ``decay_factor`` after
-    every epoch (CAMP, section 3; that 0.98 is per epoch is our reading); ``window`` between the steps ``decay_from`` and
-    ``decay_until`` (arXiv 2301.11446: 10,000 and 100,000)."""
+    every epoch (CAMP, section 3; that 0.98 is per epoch is our reading); ``window`` between two steps, to the share
+    ``final_rate`` (arXiv 2301.11446: from 10,000 to 100,000, to a rate of 1e-5)."""
     decay_factor: float = 0.98
     """Factor of ``decay=epochs`` (CAMP, section 3)."""
     decay_from: int = 10000
@@ -239,8 +239,8 @@ class OptimConfig:
     """Epochs without a better development metric (stage one: mel, stage two: vectors, aligner: surprise) after which
     training stops (ours); none trains all epochs."""
     find_rate: bool = False
-    """Look for the learning rate first, in a short training whose rate rises (Smith, arXiv 1506.01186), and use it instead
-    of ``learning_rate``; ``rate.png`` in the stage's folder shows it."""
+    """Look for the learning rate first, in a short training whose rate rises (Smith, arXiv 1506.01186), and use it
+    instead of ``learning_rate``; ``rate.png`` in the stage's folder shows it."""
     compile: bool = False
     """Translate the model's parts by ``torch.compile``, which rounds differently (ours)."""
 
@@ -608,10 +608,10 @@ def _validate_run(run: RunConfig) -> None:
 
 def _validate_optim(group: str, optim: OptimConfig, run: RunConfig) -> None:
     """What rates, shares and counts may be."""
-    if optim.batch < run.devices:
+    if run.devices > 1 and optim.batch < 2 * run.devices:
         raise UserError(
-            f"{group}.batch={optim.batch} is the batch of all devices together, fewer than run.devices={run.devices}; "
-            "give a larger batch or fewer devices"
+            f"{group}.batch={optim.batch} is the batch of all devices together, and run.devices={run.devices} need two "
+            f"utterances each; give {group}.batch={2 * run.devices} at least, or fewer devices"
         )
     for name in ("learning_rate", "clip"):
         if getattr(optim, name) <= 0:
@@ -628,7 +628,8 @@ def _validate_optim(group: str, optim: OptimConfig, run: RunConfig) -> None:
             raise UserError(f"{group}.{name}={value} must be at least 1, or null for none")
     if not 0 <= optim.decay_from < optim.decay_until:
         raise UserError(
-            f"{group}.decay_from={optim.decay_from} and {group}.decay_until={optim.decay_until} are steps that must rise"
+            f"{group}.decay_from={optim.decay_from} and {group}.decay_until={optim.decay_until} are the first and the "
+            "last step of a decay; give numbers that rise"
         )
     if optim.ema is not None and not 0 < optim.ema < 1:
         raise UserError(f"{group}.ema={optim.ema:g} must lie between 0 and 1, as in 0.999, or be null for none")

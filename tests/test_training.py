@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
-import subprocess
-import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -23,7 +24,8 @@ from data_modules.store import Specification
 from prosody_tts.config import AcousticConfig, Experiment, OptimConfig, RunConfig
 from prosody_tts.errors import UserError
 from prosody_tts.stages.acoustic import AcousticStage
-from prosody_tts.stages.fit import CHECKPOINT, fit, load_checkpoint
+from prosody_tts.stages.fit import BEST, CHECKPOINT, fit, load_checkpoint
+from prosody_tts.stages.fit.checkpoints import WholeCheckpoints
 from prosody_tts.systems import Sizes, build_acoustic
 
 SPEC = Specification(tuple(map(str, range(PHONES))), (0.0,) * MELS, (1.0,) * MELS, 0.0, 1.0, 0.0, 1.0, 24, 3)
@@ -32,35 +34,52 @@ SPEC = Specification(tuple(map(str, range(PHONES))), (0.0,) * MELS, (1.0,) * MEL
 class RandomData(LightningDataModule):
     """A few random recordings."""
 
-    def __init__(self, poison: bool = False) -> None:
+    def __init__(self, poison: bool = False, batch: int = 4, count: int = 12) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(0)
-        self.items = [acoustic_item(str(i), 2 + i % 4, generator) for i in range(12)]
+        self.batch = batch
+        self.items = [acoustic_item(str(i), 2 + i % 4, generator) for i in range(count)]
         if poison:
             self.items[5].mel[3] = torch.nan
 
+    def loader(self, items: list[Any], shuffle: bool) -> DataLoader:
+        sampler = BucketSampler([len(item.mel) for item in items], self.batch, seed=3, shuffle=shuffle)
+        return DataLoader(items, batch_sampler=sampler, collate_fn=acoustic_batch)
+
     def train_dataloader(self) -> DataLoader:
-        sampler = BucketSampler([len(item.mel) for item in self.items], 4, seed=3)
-        return DataLoader(self.items, batch_sampler=sampler, collate_fn=acoustic_batch)
+        return self.loader(self.items, shuffle=True)
 
     def val_dataloader(self) -> DataLoader:
-        return DataLoader(self.items[:4], batch_size=4, collate_fn=acoustic_batch)
+        return self.loader(self.items[:5], shuffle=False)
 
 
-def train(folder: Path, kill_at: int | None = None, poison: bool = False) -> dict[str, torch.Tensor]:
-    """Train a tiny variational stage one; kill this process without warning after ``kill_at`` steps."""
-    settings = AcousticConfig(reference="variational", width=16, latent=4, decoder_layers=1, pool="fifths")
-    experiment = Experiment(acoustic=settings)
+def stage(reference: Literal["variational", "deterministic"] = "variational") -> AcousticStage:
+    """A tiny stage one, always the same."""
+    settings = AcousticConfig(reference=reference, width=16, latent=4, decoder_layers=1, pool="fifths")
     torch.manual_seed(0)
     torch.set_num_threads(1)
-    module = AcousticStage(build_acoustic(experiment, Sizes(PHONES, MELS, 24, 3)), settings, SPEC)
+    return AcousticStage(build_acoustic(Experiment(acoustic=settings), Sizes(PHONES, MELS, 24, 3)), settings, SPEC)
+
+
+def train(
+    folder: Path,
+    kill_at: int | None = None,
+    poison: bool = False,
+    optim: OptimConfig | None = None,
+    run: RunConfig | None = None,
+) -> dict[str, torch.Tensor]:
+    """Train a tiny variational stage one; kill this process without warning after ``kill_at`` steps."""
+    module = stage()
 
     def progress(done: int, total: int, what: str) -> None:
         if done == kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    fit(module, RandomData(poison), OptimConfig(epochs=4), RunConfig(accelerator="cpu"), 7, folder, [], progress)
-    return load_checkpoint(folder / CHECKPOINT)["state_dict"]
+    run = run or RunConfig(accelerator="cpu")
+    fit(module, RandomData(poison), optim or OptimConfig(epochs=4), run, 7, folder, [], progress)
+    kept = load_checkpoint(folder / CHECKPOINT)["state_dict"]
+    assert all(torch.equal(kept[name], value) for name, value in module.state_dict().items())
+    return kept
 
 
 def test_the_same_seed_gives_the_same_weights(tmp_path):
@@ -68,18 +87,91 @@ def test_the_same_seed_gives_the_same_weights(tmp_path):
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+def killed(train: Callable[[], Any]) -> bool:
+    """Run a training in a copy of this process; whether it was killed, and did not end before."""
+    child = os.fork()
+    if child == 0:
+        train()
+        os._exit(0)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert status in {-signal.SIGKILL, 0}
+    return status != 0
+
+
 @pytest.mark.parametrize("step", [2, 3, 4, 8, 11])
 def test_a_killed_run_goes_on_to_the_same_weights(tmp_path, step):
     """Killed for real, in the middle of an epoch and at its end."""
     whole = train(tmp_path / "whole")
-    script = (
-        f"from pathlib import Path; from test_training import train; train(Path({str(tmp_path / 'cut')!r}), {step})"
-    )
-    path = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[1])])
-    killed = subprocess.run([sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": path}, check=False)
-    assert killed.returncode == -signal.SIGKILL
+    assert killed(lambda: train(tmp_path / "cut", step))
     resumed = train(tmp_path / "cut")
-    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    assert same(whole, resumed)
+
+
+#: Everything that has a state of its own: averaged weights, patience, checkpoints within epochs.
+STATEFUL = OptimConfig(epochs=30, learning_rate=0.1, final_rate=1.0, ema=0.5, patience=2)
+
+
+def train_statefully(folder: Path, die: Callable[[str, int], bool] = lambda hook, count: False) -> dict[str, Any]:
+    """Train with every state there is and a checkpoint every two of an epoch's five steps; metrics and weights.
+
+    ``die(hook, count)`` is asked at the ``count``-th time that a file is written, before and after, and at every step.
+    """
+    counts: Counter[str] = Counter()
+
+    def reach(hook: str) -> None:
+        counts[hook] += 1
+        if die(hook, counts[hook]):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    save = WholeCheckpoints.save_checkpoint
+
+    def killing_save(*arguments: Any, **options: Any) -> None:
+        reach("before writing")
+        save(*arguments, **options)
+        reach("after writing")
+
+    module, data = stage(), RandomData(batch=4, count=18)
+    run = RunConfig(accelerator="cpu", checkpoint_steps=2, checkpoint_minutes=None)
+    WholeCheckpoints.save_checkpoint = killing_save  # type: ignore[method-assign]
+    try:
+        told = lambda *news: reach("step")  # noqa: E731
+        metrics = fit(module, data, STATEFUL, run, 7, folder, [], told, monitor="dev/mel")
+    finally:
+        WholeCheckpoints.save_checkpoint = save  # type: ignore[method-assign]
+    return {"metrics": metrics, "last": load_checkpoint(folder / CHECKPOINT), "best": load_checkpoint(folder / BEST)}
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether nested plain data and tensors are alike to the bit."""
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    return bool(one == other)
+
+
+def test_killed_at_ten_moments_a_run_ends_in_the_same_weights_metrics_and_optimiser(tmp_path):
+    """Ten processes go on from each other's files; each is killed for real, at a moment drawn by chance."""
+    whole = train_statefully(tmp_path / "whole")
+    assert whole["last"]["place"]["epoch"] < STATEFUL.epochs, "patience should end this training early"
+    moments = random.Random(5)
+    for _ in range(10):
+        moment = moments.choice(["step", "before writing", "after writing"]), moments.randint(1, 4)
+        assert killed(lambda moment=moment: train_statefully(tmp_path / "cut", lambda *now: now == moment))
+    resumed = train_statefully(tmp_path / "cut")
+    for kept in ("last", "best"):
+        for part in ("state_dict", "current_model_state", "averaging_state", "optimizer_states", "lr_schedulers"):
+            assert same(whole[kept][part], resumed[kept][part]), (kept, part)
+    assert whole["metrics"] == resumed["metrics"]
+    assert whole["last"]["place"] == resumed["last"]["place"]
+
+
+def test_a_finished_training_is_not_trained_again(tmp_path):
+    first = train_statefully(tmp_path)
+    again = train_statefully(tmp_path, die=lambda hook, count: hook == "step")
+    assert first["metrics"] == again["metrics"] and same(first["last"]["state_dict"], again["last"]["state_dict"])
 
 
 def test_a_loss_that_is_not_finite_names_the_batch(tmp_path):

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from prosody_tts.nn.means import over_processes, ratio
 from prosody_tts.nn.layers import ConvStack
+from prosody_tts.nn.means import over_processes, ratio
 from prosody_tts.nn.units import length_mask
 
 #: States of a phone, and of a pause slot.

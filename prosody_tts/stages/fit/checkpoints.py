@@ -87,8 +87,9 @@ class Place:
 class KeepLast(Checkpoint):
     """Writes ``last.ckpt`` after every epoch, and within one every ``steps`` steps or ``minutes`` minutes.
 
-    ``best`` is the callback that keeps the best epoch and runs before it. Besides Lightning's state the checkpoint holds the ``Place``. An epoch's mean of a training metric goes over all its batches,
-    those before an interruption too: the sums so far come back before the first new one is added.
+    ``best`` is the callback that keeps the best epoch; it runs before. Besides Lightning's state the checkpoint holds
+    the ``Place``. An epoch's mean of a training metric goes over all its batches, those before an interruption too: the
+    sums so far come back before the first new one is added.
     """
 
     def __init__(
@@ -138,7 +139,7 @@ class KeepLast(Checkpoint):
         self._saved = time.monotonic()
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        progress, metrics, sums = trainer.fit_loop.epoch_loop.batch_progress.current, {}, {}
+        metrics, sums = {}, {}
         if self._between:
             metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
             if self.best is not None and self.best.best_model_score is not None:
@@ -149,7 +150,7 @@ class KeepLast(Checkpoint):
         over = trainer.should_stop or trainer.current_epoch + 1 >= (trainer.max_epochs or 0)
         checkpoint[PLACE] = {
             "epoch": trainer.current_epoch + int(self._between),
-            "batches": 0 if self._between else progress.processed,
+            "batches": 0 if self._between else trainer.fit_loop.epoch_loop.batch_idx + 1,
             "finished": self._between and over,
             "metrics": metrics,
             "sums": sums,

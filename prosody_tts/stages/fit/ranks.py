@@ -113,7 +113,7 @@ def companions(count: int, on_gpu: bool, work: Callable[..., None], arguments: S
             for number in range(1, count):
                 here, there = context.Pipe(duplex=False)
                 call = (Rank(number, count), meeting, on_gpu, torch.get_num_threads(), payload, there)
-                process = context.Process(target=_accompany, args=call, name=f"prosody-tts rank {number}")
+                process: BaseProcess = context.Process(target=_accompany, args=call, name=f"prosody-tts rank {number}")
                 with environment(torch.get_num_threads()), spawnable_main(), deaf_to_interrupts():
                     process.start()
                     others.append((process, here))

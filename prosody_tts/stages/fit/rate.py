@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-
 from lightning import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 from torch import Tensor
@@ -127,10 +126,9 @@ def _draw(path: Path, rates: Sequence[float], losses: Sequence[float], rate: flo
     axes.plot(rates, smoothed(losses), label="smoothed")
     axes.axvline(rate, color="C1", linestyle="--", label=f"suggested: {rate:.2g}")
     smooth = [value for value in smoothed(losses) if math.isfinite(value)]
-    axes.set(xscale="log", xlabel="learning rate", ylabel="loss", ylim=(min(smooth) * 0.9, max(smooth[: FIRST + 1]) * 1.3))
+    axes.set(
+        xscale="log", xlabel="learning rate", ylabel="loss", ylim=(min(smooth) * 0.9, max(smooth[: FIRST + 1]) * 1.3)
+    )
     axes.legend()
     with atomic(path) as temporary:
         figure.savefig(temporary, format="png", dpi=120)
-
-
-
