@@ -71,9 +71,11 @@ class RunConfig:
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     """Lightning's accelerator."""
     devices: int = 1
-    """Devices per stage, each with a share of every batch (Lightning DDP above 1)."""
+    """Devices per stage, each with a share of every batch (Lightning DDP above 1). The losses are those of one device
+    but for rounding and the draws of dropout and variational vectors."""
     loader_workers: int = 0
-    """Processes per device that prepare batches; 0 prepares them between steps, best where items fit in memory."""
+    """Processes per device that prepare batches, each keeping what it has room for; 0 prepares them between steps, best
+    where the corpus fits in memory."""
     checkpoint_steps: int | None = None
     """Steps between checkpoints within an epoch; there is one at the end of every epoch besides."""
     checkpoint_minutes: float | None = 10.0

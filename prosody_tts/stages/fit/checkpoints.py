@@ -71,15 +71,17 @@ class Place:
     sums: dict[str, tuple[float, float]]
 
     @staticmethod
-    def of(checkpoint: dict[str, Any]) -> Place:
-        """The place a checkpoint keeps.
+    def read(path: Path) -> Place | None:
+        """The place that a checkpoint keeps; none where there is no checkpoint.
 
         Raises:
-            UserError: it keeps none.
+            UserError: it is damaged, or keeps none.
         """
-        if PLACE not in checkpoint:
-            raise UserError("a checkpoint of another version cannot be resumed; delete its folder to train it again")
-        kept = checkpoint[PLACE]
+        if not path.exists():
+            return None
+        kept = load_checkpoint(path).get(PLACE)
+        if kept is None:
+            raise UserError(f"{path} does not say where its training was; delete its folder to train it again")
         sums = {name: (value, weight) for name, (value, weight) in kept["sums"].items()}
         return Place(kept["epoch"], kept["batches"], kept["finished"], kept["metrics"], sums)
 

@@ -16,6 +16,7 @@ from data_modules.corpora.contract import Progress
 from prosody_tts.config import OptimConfig, RunConfig
 from prosody_tts.errors import UserError
 from prosody_tts.files import atomic, read_json, write_json
+from prosody_tts.stages.fit.devices import precision
 from prosody_tts.stages.fit.guards import StepSeed
 from prosody_tts.stages.fit.optimiser import TrainedModule
 
@@ -77,6 +78,7 @@ def find_rate(
         max_steps=STEPS,
         accelerator=run.accelerator,
         devices=1,
+        precision=precision(optim, run),
         logger=False,
         gradient_clip_val=optim.clip,
         enable_checkpointing=False,

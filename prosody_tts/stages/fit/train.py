@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning import Callback, LightningDataModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import Logger
@@ -22,6 +21,7 @@ from data_modules.corpora.contract import Progress, silent
 from data_modules.loaders import BucketSampler
 from prosody_tts.config import OptimConfig, RunConfig
 from prosody_tts.stages.fit.checkpoints import CHECKPOINT, KeepLast, Place, WholeCheckpoints, load_checkpoint
+from prosody_tts.stages.fit.devices import on_gpu, precision
 from prosody_tts.stages.fit.guards import AveragedWeights, Patience, ReportProgress, StepSeed, StopOnNaN
 from prosody_tts.stages.fit.optimiser import TrainedModule
 from prosody_tts.stages.fit.ranks import Rank, Ranks, companions
@@ -88,26 +88,18 @@ def fit(
         rank = Rank()
         if run.devices > 1 and not _finished(folder):
             told = (module, data, training)
-            rank = stack.enter_context(companions(run.devices, _on_gpu(run), _follow, told))
+            rank = stack.enter_context(companions(run.devices, on_gpu(run), _follow, told))
         if not _finished(folder):
             _train(module, data, training, rank, loggers, progress, callbacks)
-    checkpoint = load_checkpoint(folder / CHECKPOINT)
-    module.load_state_dict(checkpoint["state_dict"])
-    return {**Place.of(checkpoint).metrics, **found}
-
-
-def precision(optim: OptimConfig, run: RunConfig) -> Any:
-    """Lightning's name of ``optim.precision`` on the devices of ``run``."""
-    able = _on_gpu(run) and torch.cuda.is_bf16_supported(including_emulation=False)
-    return "bf16-mixed" if optim.precision == "bf16" or (optim.precision == "auto" and able) else "32-true"
-
-
-def _on_gpu(run: RunConfig) -> bool:
-    return run.accelerator != "cpu" and torch.cuda.is_available()
+    module.load_state_dict(load_checkpoint(folder / CHECKPOINT)["state_dict"])
+    place = Place.read(folder / CHECKPOINT)
+    assert place is not None
+    return {**place.metrics, **found}
 
 
 def _finished(folder: Path) -> bool:
-    return (folder / CHECKPOINT).exists() and Place.of(load_checkpoint(folder / CHECKPOINT)).finished
+    place = Place.read(folder / CHECKPOINT)
+    return place is not None and place.finished
 
 
 def _follow(rank: Rank, module: TrainedModule, data: LightningDataModule, training: _Training) -> None:
@@ -126,8 +118,7 @@ def _train(
     callbacks: Sequence[Callback],
 ) -> None:
     optim, run, folder = training.optim, training.run, training.folder
-    checkpoint = folder / CHECKPOINT
-    place = Place.of(load_checkpoint(checkpoint)) if checkpoint.exists() else None
+    place = Place.read(folder / CHECKPOINT)
     best = ModelCheckpoint(
         dirpath=folder,
         filename="best",
@@ -173,7 +164,7 @@ def _train(
     resumed = (place.epoch, place.batches) if place is not None else (0, 0)
     train = _served(data.train_dataloader(), rank, run.loader_workers, resumed)
     dev = _served(data.val_dataloader(), rank, run.loader_workers)
-    trainer.fit(module, train, dev, ckpt_path=str(checkpoint) if place is not None else None)
+    trainer.fit(module, train, dev, ckpt_path=str(folder / CHECKPOINT) if place is not None else None)
     if trainer.interrupted:
         raise KeyboardInterrupt
 
