@@ -32,6 +32,10 @@ class Rows:
         self._file = os.open(path, os.O_RDONLY)
         weakref.finalize(self, os.close, self._file)
 
+    def __reduce__(self) -> tuple[type[Rows], tuple[Path]]:
+        """Another process opens the file itself."""
+        return Rows, (self.path,)
+
     def read(self, start: int, end: int) -> NDArray[Any]:
         """Rows ``start`` to ``end``, which is excluded."""
         found = np.empty((end - start, *self.shape[1:]), self.dtype)

@@ -36,11 +36,16 @@ class Records(Sequence[Item], Generic[Item]):
     """
 
     def __init__(self, path: Path, parse: Callable[[dict[str, Any]], Item]) -> None:
+        self.path = path
         self._parse = parse
         self._file = os.open(path, os.O_RDONLY)
         weakref.finalize(self, os.close, self._file)
         self._bounds = _bounds(self._file)
         self._kept = lru_cache(maxsize=KEPT)(self._read)
+
+    def __reduce__(self) -> tuple[type[Records[Item]], tuple[Path, Callable[[dict[str, Any]], Item]]]:
+        """Another process opens the file itself."""
+        return Records, (self.path, self._parse)
 
     def __len__(self) -> int:
         return len(self._bounds) - 1

@@ -71,7 +71,18 @@ class RunConfig:
     accelerator: Literal["auto", "cpu", "gpu"] = "auto"
     """Lightning's accelerator."""
     devices: int = 1
-    """Devices per stage (Lightning DDP above 1)."""
+    """Devices per stage, each with a share of every batch (Lightning DDP above 1). The losses are those of one device
+    but for rounding and the draws of dropout and variational vectors."""
+    loader_workers: int = 0
+    """Processes per device that prepare batches, each keeping what it has room for; 0 prepares them between steps, best
+    where the corpus fits in memory."""
+    checkpoint_steps: int | None = None
+    """Steps between checkpoints within an epoch; there is one at the end of every epoch besides."""
+    checkpoint_minutes: float | None = 10.0
+    """Minutes between checkpoints within an epoch; a killed training loses no more."""
+    samples_every: int = 0
+    """Epochs between samples of stage one: pictures and sound of a few development utterances, and how much the vectors
+    say, in ``samples`` of its folder and in W&B; 0 makes none."""
     wandb: Literal["disabled", "offline", "online"] = "disabled"
     """Weights & Biases logging."""
     project: str = "prosody_tts"
@@ -191,12 +202,30 @@ class TextConfig:
 class OptimConfig:
     """Adam, as in both papers, with linear warm-up and exponential decay."""
 
+    precision: Literal["float32", "bf16", "auto"] = "auto"
+    """Numbers of matrix products: 32 bits, or bfloat16 beside 32-bit weights; ``auto`` is bfloat16 on a GPU that has
+    it. A stage's ``result.json`` tells which it was (``precision_bits``)."""
+
     learning_rate: float = 1e-3
     """Peak learning rate."""
     final_rate: float = 0.1
-    """Share of the peak reached at the last step by exponential decay (ours)."""
+    """Share of the peak reached by the decay ``whole`` at the last step, by ``window`` at ``decay_until`` (ours)."""
+    decay: Literal["whole", "epochs", "window"] = "whole"
+    """How the rate falls, always exponentially: ``whole`` over all steps (ours); ``epochs`` by ``decay_factor`` after
+    every epoch (CAMP, section 3; that 0.98 is per epoch is our reading); ``window`` between two steps, to the share
+    ``final_rate`` (arXiv 2301.11446: from 10,000 to 100,000, to a rate of 1e-5)."""
+    decay_factor: float = 0.98
+    """Factor of ``decay=epochs`` (CAMP, section 3)."""
+    decay_from: int = 10000
+    """First step of ``decay=window`` (arXiv 2301.11446)."""
+    decay_until: int = 100000
+    """Last step of ``decay=window`` (arXiv 2301.11446)."""
     warmup: float = 0.05
     """Share of the steps spent in linear warm-up (ours)."""
+    warmup_steps: int | None = None
+    """Steps of warm-up instead of a share (arXiv 2301.11446: 10,000)."""
+    warmup_start: float = 0.0
+    """Share of the peak from which the warm-up rises (arXiv 2301.11446: 0.1)."""
     batch: int = 20
     """Utterances per batch (ours)."""
     epochs: int = 25
@@ -205,6 +234,17 @@ class OptimConfig:
     """Largest gradient norm (ours)."""
     weight_decay: float = 0.0
     """AdamW's decoupled weight decay (ours)."""
+    ema: float | None = None
+    """Decay of an exponential moving average of the weights, as in 0.999, which is validated and kept instead of the
+    last ones (ours); none averages nothing."""
+    patience: int | None = None
+    """Epochs without a better development metric (stage one: mel, stage two: vectors, aligner: surprise) after which
+    training stops (ours); none trains all epochs."""
+    find_rate: bool = False
+    """Look for the learning rate first, in a short training whose rate rises (Smith, arXiv 1506.01186), and use it
+    instead of ``learning_rate``; ``rate.png`` in the stage's folder shows it."""
+    compile: bool = False
+    """Translate the model's parts by ``torch.compile``, which rounds differently (ours)."""
 
 
 @dataclass
@@ -530,10 +570,13 @@ def _validate(experiment: Experiment) -> None:
     if experiment.text.tree == "gold" and experiment.corpus != "testbed":
         raise UserError(f"text.tree=gold needs a corpus with gold trees; corpus={experiment.corpus} has none")
     _validate_audio(experiment.audio)
+    _validate_run(experiment.run)
     positive = {
         "run.feature_workers": 1 if experiment.run.feature_workers is None else experiment.run.feature_workers,
         "run.workers": experiment.run.workers,
         "run.threads": experiment.run.threads,
+        "run.devices": experiment.run.devices,
+        "run.checkpoint_steps": 1 if experiment.run.checkpoint_steps is None else experiment.run.checkpoint_steps,
         "acoustic.latent": experiment.acoustic.latent,
         "acoustic.width": experiment.acoustic.width,
         "acoustic.optim.batch": experiment.acoustic.optim.batch,
@@ -553,6 +596,8 @@ def _validate(experiment: Experiment) -> None:
     for name, value in positive.items():
         if value < 1:
             raise UserError(f"{name}={value} must be at least 1")
+    for name in ("acoustic", "sampler", "aligner"):
+        _validate_optim(f"{name}.optim", getattr(experiment, name).optim, experiment.run)
     for speed in experiment.data.speeds:
         if not 0.5 <= speed <= 2 or speed == 1:
             raise UserError(f"data.speeds holds {speed:g}; speeds lie between 0.5 and 2 and are not 1")
@@ -562,6 +607,43 @@ def _validate(experiment: Experiment) -> None:
         raise UserError(f"synthesis.temperature={experiment.synthesis.temperature} must not be negative")
     if not 0 <= experiment.data.allowed_bad <= 1:
         raise UserError(f"data.allowed_bad={experiment.data.allowed_bad} is a share; give a number from 0 to 1")
+
+
+def _validate_run(run: RunConfig) -> None:
+    for name in ("loader_workers", "samples_every"):
+        if getattr(run, name) < 0:
+            raise UserError(f"run.{name}={getattr(run, name)} must not be negative")
+    if run.checkpoint_minutes is not None and run.checkpoint_minutes <= 0:
+        raise UserError(f"run.checkpoint_minutes={run.checkpoint_minutes:g} must be above 0; null writes none by time")
+
+
+def _validate_optim(group: str, optim: OptimConfig, run: RunConfig) -> None:
+    """What rates, shares and counts may be."""
+    if run.devices > 1 and optim.batch < 2 * run.devices:
+        raise UserError(
+            f"{group}.batch={optim.batch} is the batch of all devices together, and run.devices={run.devices} need two "
+            f"utterances each; give {group}.batch={2 * run.devices} at least, or fewer devices"
+        )
+    for name in ("learning_rate", "clip"):
+        if getattr(optim, name) <= 0:
+            raise UserError(f"{group}.{name}={getattr(optim, name):g} must be above 0")
+    for name in ("final_rate", "decay_factor"):
+        if not 0 < getattr(optim, name) <= 1:
+            raise UserError(f"{group}.{name}={getattr(optim, name):g} must lie above 0 and be at most 1")
+    for name in ("warmup", "warmup_start"):
+        if not 0 <= getattr(optim, name) <= 1:
+            raise UserError(f"{group}.{name}={getattr(optim, name):g} is a share; give a number from 0 to 1")
+    for name in ("patience", "warmup_steps"):
+        value = getattr(optim, name)
+        if value is not None and value < 1:
+            raise UserError(f"{group}.{name}={value} must be at least 1, or null for none")
+    if not 0 <= optim.decay_from < optim.decay_until:
+        raise UserError(
+            f"{group}.decay_from={optim.decay_from} and {group}.decay_until={optim.decay_until} are the first and the "
+            "last step of a decay; give numbers that rise"
+        )
+    if optim.ema is not None and not 0 < optim.ema < 1:
+        raise UserError(f"{group}.ema={optim.ema:g} must lie between 0 and 1, as in 0.999, or be null for none")
 
 
 def _validate_labels(experiment: Experiment) -> None:

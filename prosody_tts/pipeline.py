@@ -30,11 +30,11 @@ VERSIONS = {
     "corpus": 1,
     "text": 1,
     "audio": 1,
-    "aligner": 4,
+    "aligner": 5,
     "alignment": 4,
     "labels": 1,
-    "acoustic": 6,
-    "sampler": 4,
+    "acoustic": 7,
+    "sampler": 5,
     "evaluate": 1,
     "report": 2,
 }
@@ -48,6 +48,19 @@ PLAIN_AUDIO = {
     "level_db": None,
     "trim_db": None,
 }
+#: Settings of an optimisation at the values that leave it as it is without them.
+PLAIN_OPTIM = {
+    "precision": "auto",
+    "decay": "whole",
+    "warmup_steps": None,
+    "warmup_start": 0.0,
+    "ema": None,
+    "patience": None,
+    "find_rate": False,
+    "compile": False,
+}
+#: Settings that only a way of decaying reads.
+DECAYS = {"whole": (), "epochs": ("decay_factor",), "window": ("decay_from", "decay_until")}
 RESULT = "result.json"
 SETTINGS = "settings.json"
 
@@ -142,7 +155,7 @@ def plan(experiment: Experiment) -> list[Stage]:
     data = ["corpus", "text", "audio"]
     trains, given = not experiment.exact_times and experiment.aligned_by is None, _given_aligner(experiment)
     if trains:
-        own = {"aligner": settings["aligner"], "phones": phones, "seed": experiment.seed}
+        own = {"aligner": _with_optim(settings["aligner"]), "phones": phones, "seed": experiment.seed}
         stages.add("aligner", "aligner", data, own, depends=["audio"])
     aligner = ["aligner"] if trains else []
     stages.add(
@@ -153,7 +166,7 @@ def plan(experiment: Experiment) -> list[Stage]:
     stages.add("acoustic", _acoustic_label(experiment), data, own, depends=["alignment"])
     reads = [*data, "acoustic"]
     if experiment.vectors == "predicted":
-        own = {"sampler": settings["sampler"], "seed": experiment.seed}
+        own = {"sampler": _with_optim(settings["sampler"]), "seed": experiment.seed}
         contexts = "+".join(experiment.sampler.contexts)
         stages.add("sampler", f"sampler {experiment.sampler.prior} ({contexts}) of {experiment.system}", reads, own)
         reads.append("sampler")
@@ -187,7 +200,7 @@ def _plan_labels(experiment: Experiment) -> list[Stage]:
     stages.add("labels", "labels of words and pauses", data, {"dimensions": list(LABELS[experiment.corpus])})
     reads = [*data, "labels"]
     contexts = "+".join(experiment.sampler.contexts)
-    own = {"sampler": settings["sampler"], "seed": experiment.seed}
+    own = {"sampler": _with_optim(settings["sampler"]), "seed": experiment.seed}
     stages.add("sampler", f"sampler {experiment.sampler.prior} ({contexts}) of {experiment.system}", reads, own)
     measured = {"split": experiment.evaluation.split, "limit": experiment.evaluation.limit}
     own = {"evaluation": measured, "temperature": experiment.synthesis.temperature, "seed": experiment.seed}
@@ -228,9 +241,17 @@ def _audio_settings(experiment: Experiment) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if name not in PLAIN_AUDIO or value != PLAIN_AUDIO[name]}
 
 
+def _with_optim(settings: dict[str, Any]) -> dict[str, Any]:
+    """A stage's settings; of its optimisation those that do something."""
+    optim = settings["optim"]
+    silent = {name for name, value in PLAIN_OPTIM.items() if optim[name] == value}
+    silent |= {name for names in DECAYS.values() for name in names if name not in DECAYS[optim["decay"]]}
+    return {**settings, "optim": {name: value for name, value in optim.items() if name not in silent}}
+
+
 def _acoustic_settings(experiment: Experiment) -> dict[str, Any]:
     """The settings that stage one reads: a baseline ignores what only a reference encoder uses."""
-    settings = {**to_plain(experiment.acoustic), "units": experiment.units}
+    settings = {**_with_optim(to_plain(experiment.acoustic)), "units": experiment.units}
     unused = {
         "none": ("latent", "pool", "kl", "kl_warmup", "units", "conditioning", "contour_weight"),
         "deterministic": ("kl", "kl_warmup"),

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from lightning import Callback
 from numpy.typing import NDArray
 
 from data_modules.acoustic import AcousticData
@@ -41,9 +42,11 @@ from prosody_tts.config import LABELS, Experiment
 from prosody_tts.errors import UserError
 from prosody_tts.files import digest, write_json
 from prosody_tts.pipeline import Stage
+from prosody_tts.samples import Samples
 from prosody_tts.stages.acoustic import AcousticStage, active_dimensions
 from prosody_tts.stages.fit import fit
 from prosody_tts.stages.sampler import SamplerStage
+from prosody_tts.synthesis import build_vocoder
 from prosody_tts.systems import Sizes, build_acoustic, build_sampler
 from prosody_tts.tracking import lightning_loggers
 
@@ -320,11 +323,31 @@ def run_acoustic(stage: Stage, folder: Path, progress: Progress) -> dict[str, An
     copies: Literal["perturbed", "repeated"] = "repeated" if settings.reference == "none" else "perturbed"
     data = AcousticData(store, spec, settings.optim.batch, experiment.seed, copies)
     loggers = lightning_loggers(experiment, folder, "acoustic")
-    metrics = fit(module, data, settings.optim, experiment.run, experiment.seed, folder, loggers, progress)
+    watching = _samples(experiment, data, folder)
+    metrics = fit(
+        module,
+        data,
+        settings.optim,
+        experiment.run,
+        experiment.seed,
+        folder,
+        loggers,
+        progress,
+        callbacks=watching,
+    )
     if settings.reference != "none":
         metrics |= _write_vectors(module, data, folder, progress)
     metrics["parameters"] = sum(p.numel() for p in module.parameters())
     return metrics
+
+
+def _samples(experiment: Experiment, data: AcousticData, folder: Path) -> list[Callback]:
+    """What draws and speaks samples as ``run.samples_every`` says."""
+    if experiment.run.samples_every == 0:
+        return []
+    vocoder = build_vocoder(experiment.audio, experiment.synthesis)
+    every, rate = experiment.run.samples_every, experiment.audio.sample_rate
+    return [Samples(data, vocoder, rate, folder / "samples", every)]
 
 
 def _write_vectors(module: AcousticStage, data: AcousticData, folder: Path, progress: Progress) -> dict[str, float]:

@@ -16,7 +16,6 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -26,6 +25,7 @@ from data_modules.corpora.contract import Progress
 from prosody_tts.display import Display, make_display
 from prosody_tts.errors import UserError
 from prosody_tts.pipeline import Stage, folder, is_done
+from prosody_tts.processes import deaf_to_interrupts, environment, follow_parent, leave, spawnable_main
 
 #: ``runner(stage, progress)``: does a stage and returns the content of its ``result.json``; picklable.
 Runner = Callable[[Stage, Progress], dict[str, Any]]
@@ -311,55 +311,11 @@ def _hire(pool: list[_Worker], runner: Runner, threads: int) -> None:
     here, there = context.Pipe()
     # Not a daemon: a stage may start processes of its own, to load data or to train on several devices.
     process = context.Process(target=_work, args=(there, runner, threads), name="prosody-tts worker")
-    with _environment(threads), _spawnable_main(), _deaf_to_interrupts():
+    with environment(threads), spawnable_main(), deaf_to_interrupts():
         process.start()
         # Before an interrupt that was held back is heard, which would leave the process alone.
         pool.append(_Worker(process, here))
     there.close()
-
-
-@contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """Keep Ctrl-C, which a terminal sends to the whole group, from new processes; the parent decides.
-
-    A new process inherits the mask; this one gets what was held back at the end.
-    """
-    resource_tracker.ensure_running()  # its own start would lift the mask
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextmanager
-def _environment(threads: int) -> Iterator[None]:
-    """Set what numeric libraries read once, when a new process loads them."""
-    wanted = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-    wanted["TOKENIZERS_PARALLELISM"] = "false"
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-@contextmanager
-def _spawnable_main() -> Iterator[None]:
-    """Keep new processes from importing the program that started this one; they need only this module."""
-    main = sys.modules["__main__"]
-    kept = {name: getattr(main, name, None) for name in ("__file__", "__spec__")}
-    try:
-        main.__file__, main.__spec__ = None, None  # type: ignore[assignment]
-        yield
-    finally:
-        for name, value in kept.items():
-            setattr(main, name, value)
 
 
 def _dismiss(pool: Sequence[_Worker]) -> None:
@@ -381,8 +337,8 @@ def _dismiss(pool: Sequence[_Worker]) -> None:
 
 def _work(pipe: Connection, runner: Runner, threads: int) -> None:
     """A worker's life: take a stage, run it, say how it went."""
-    signal.signal(signal.SIGTERM, _leave)
-    threading.Thread(target=_follow_parent, daemon=True).start()
+    signal.signal(signal.SIGTERM, leave)
+    threading.Thread(target=follow_parent, daemon=True).start()
     _limit_threads(threads)
     while True:
         try:
@@ -394,17 +350,6 @@ def _work(pipe: Connection, runner: Runner, threads: int) -> None:
         with _printing_to(folder(stage) / LOG):
             answer = _attempt(runner, stage, _throttled(lambda *news: pipe.send(news)))
         pipe.send(answer)
-
-
-def _leave(number: int, frame: object) -> None:
-    raise SystemExit(128 + number)  # unwinds, so that half-written files are removed
-
-
-def _follow_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _limit_threads(threads: int) -> None:

@@ -32,7 +32,7 @@ class Tracker:
         """Wrap ``run``, what ``wandb.init`` returned."""
         self._run = run
 
-    def log(self, values: Mapping[str, float], step: int | None = None) -> None:
+    def log(self, values: Mapping[str, Any], step: int | None = None) -> None:
         """Log values; with ``step``, against a step axis of their own (the part of their names before ``/``)."""
         values = dict(values)
         if step is not None:
@@ -40,6 +40,16 @@ class Tracker:
                 values[f"{axis}/step"] = step
                 self._try("define_metric", f"{axis}/*", step_metric=f"{axis}/step")
         self._try("log", values)
+
+    def media(self, pictures: Mapping[str, Path], sounds: Mapping[str, Path], step: int) -> None:
+        """Log picture and sound files against a step axis, as ``log`` does."""
+        if self._run is not None:
+            with self._guard():
+                import wandb
+
+                shown = {name: wandb.Image(str(path)) for name, path in pictures.items()}
+                heard = {name: wandb.Audio(str(path)) for name, path in sounds.items()}
+                self.log({**shown, **heard}, step)
 
     def summary(self, values: Mapping[str, Any]) -> None:
         """Set the numbers by which runs are compared; nested ones become ``outer/inner``."""
@@ -195,14 +205,24 @@ def _wandb_logger(experiment: Experiment, job_type: str) -> Logger:
         def log_hyperparams(self, *arguments: Any, **options: Any) -> None:
             """The settings are the run's config already."""
 
-        @rank_zero_only
-        def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        def _tracker(self) -> Tracker:
             if self._shared is None and self._own is None:
                 name = f"{experiment.system} {job_type}"
                 self._own = _start(experiment, job_type, name, to_plain(experiment))
             tracker = self._shared or self._own
             assert tracker is not None
-            tracker.log({f"{job_type}/{key}": value for key, value in metrics.items()}, step)
+            return tracker
+
+        @rank_zero_only
+        def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+            self._tracker().log({f"{job_type}/{key}": value for key, value in metrics.items()}, step)
+
+        @rank_zero_only
+        def log_media(self, pictures: Mapping[str, Path], sounds: Mapping[str, Path], step: int) -> None:
+            """Pictures and sounds of a training (``samples.MediaLogger``)."""
+            drawn = {f"{job_type}/picture {name}": path for name, path in pictures.items()}
+            spoken = {f"{job_type}/sound {name}": path for name, path in sounds.items()}
+            self._tracker().media(drawn, spoken, step)
 
         @rank_zero_only
         def finalize(self, status: str) -> None:

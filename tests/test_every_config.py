@@ -127,6 +127,29 @@ def test_worker_processes_give_the_same_numbers(runs: Path, tmp_path: Path) -> N
     assert read_json(folder(plan(experiment)[-1]) / RESULT)["metrics"] == here
 
 
+@pytest.mark.slow
+def test_stages_train_on_two_processes_from_a_worker_and_show_what_they_learn(runs: Path) -> None:
+    """With everything that a large training asks for at once; what is prepared is shared with the other tests."""
+    evaluated(tiny(runs, "kathaka"))
+    large = ["run.devices=2", "run.samples_every=1", "run.checkpoint_steps=1", "run.loader_workers=1"]
+    large += [
+        f"{name}.optim.{setting}" for name in ("acoustic", "sampler") for setting in ("precision=bf16", "ema=0.9")
+    ]
+    experiment = tiny(runs, "kathaka", "seed=5", *large)
+    outcomes = run_all(plan(experiment), 1, progress=False)
+    assert {outcome.status for outcome in outcomes} <= {"done", "reused"}, [outcome.error for outcome in outcomes]
+    stages = {stage.kind: stage for stage in plan(experiment)}
+    for kind in ("acoustic", "sampler"):
+        metrics = read_json(folder(stages[kind]) / RESULT)["metrics"]
+        assert metrics["precision_bits"] == 16 and all(math.isfinite(number) for number in numbers(metrics))
+    place = folder(stages["acoustic"])
+    assert sorted(path.name for path in (place / "samples" / "epoch-001").iterdir()) == [
+        f"{number}.{kind}" for number in (1, 2, 3) for kind in ("png", "wav")
+    ]
+    logged = "".join(path.read_text() for path in place.rglob("metrics.csv"))
+    assert "dev/active_dimensions" in logged and "dev/kl_nats" in logged
+
+
 def test_a_result_tells_where_it_comes_from(runs: Path) -> None:
     experiment = tiny(runs, "camp")
     evaluated(experiment)

@@ -13,6 +13,7 @@ import pytest
 
 from prosody_tts import tracking
 from prosody_tts.config import Experiment, RunConfig, load
+from prosody_tts.samples import MediaLogger
 from prosody_tts.tracking import flatten, lightning_loggers, track
 
 
@@ -136,6 +137,25 @@ def test_each_stage_of_a_process_has_its_own_run_unless_one_is_open(tmp_path: Pa
         logger.finalize("success")
     runs = [record["run"] for record in records(tmp_path) if "run" in record]
     assert sorted(run["display_name"] for run in runs) == ["camp", "camp acoustic", "camp sampler"]
+
+
+def test_pictures_and_sounds_are_in_an_offline_run(tmp_path: Path) -> None:
+    import soundfile
+    from matplotlib.image import imsave
+
+    imsave(tmp_path / "mel.png", [[0.0, 1.0], [1.0, 0.0]])
+    soundfile.write(tmp_path / "said.wav", [0.0, 0.5, -0.5, 0.0], 16000)
+    logger = lightning_loggers(offline(tmp_path), tmp_path / "stage", "acoustic")[-1]
+    assert isinstance(logger, MediaLogger)
+    logger.log_media({"1": tmp_path / "mel.png"}, {"1": tmp_path / "said.wav"}, 12)
+    logger.finalize("success")
+    history = [item for record in records(tmp_path) for item in record.get("history", {}).get("item", [])]
+    values = {"/".join(item.get("nested_key", [])) or item.get("key"): item["value_json"] for item in history}
+    assert values["acoustic/step"] == "12"
+    assert json.loads(values["acoustic/picture 1"])["_type"] == "image-file"
+    assert json.loads(values["acoustic/sound 1"])["_type"] == "audio-file"
+    kept = [path for path in tmp_path.glob("wandb/offline-run-*/files/media/**/*") if path.is_file()]
+    assert sorted(path.suffix for path in kept) == [".png", ".wav"]
 
 
 def test_flatten_keeps_what_wandb_can_compare() -> None:

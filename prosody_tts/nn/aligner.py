@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from prosody_tts.nn.layers import ConvStack
+from prosody_tts.nn.means import over_processes, ratio
 from prosody_tts.nn.units import length_mask
 
 #: States of a phone, and of a pause slot.
@@ -211,21 +212,22 @@ class Aligner(nn.Module):
         total, posterior = forward_backward(weights, states, frames)
         possible = frames >= states.needed
         posterior = posterior * possible[:, None, None]
-        count = (frames * possible).sum().clamp(min=1)
+        count = (frames * possible).sum()
         # One step of expectation-maximisation: this surrogate has the likelihood's gradient, and is given its value.
-        expected = (posterior * densities).sum() / count
-        likelihood = expected + ((total * possible).sum() / count - expected).detach()
+        expected = ratio((posterior * densities).sum(), count)
+        likelihood = expected + (ratio((total * possible).sum(), count) - expected).detach()
         index = states.label[:, None].expand(-1, mel.shape[1], -1)
         target = torch.zeros_like(log_probabilities).scatter_add(2, index, posterior)
         if self.training:
-            self.classifier.update_prior(target.sum((0, 1)) / count)
-        return -likelihood - (target * log_probabilities).sum() / count
+            shares = over_processes(target.sum((0, 1))) / over_processes(count).clamp(min=1)
+            self.classifier.update_prior(shares)
+        return -likelihood - ratio((target * log_probabilities).sum(), count)
 
     def surprise(self, mel: Tensor, frames: Tensor, states: Lattice) -> Tensor:
         """Negative log of the classifier's sum over all paths, in nats per frame; a scalar to compare aligners by."""
         total, _ = forward_backward(self(mel, frames, states), states, frames)
         possible = frames >= states.needed
-        return -(total * possible).sum() / (frames * possible).sum().clamp(min=1)
+        return -ratio((total * possible).sum(), (frames * possible).sum())
 
 
 def slopes(mel: Tensor, frames: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from prosody_tts.nn.layers import BiLSTM, ConvStack
+from prosody_tts.nn.means import masked_mean
 from prosody_tts.nn.units import length_mask
 
 
@@ -29,7 +30,7 @@ class DurationModel(nn.Module):
     def loss(self, states: Tensor, lengths: Tensor, pauses: Tensor, durations: Tensor) -> Tensor:
         """L1 of log(1 + frames) over phones and pause slots (CAMP, section 2.4, has L1); durations [B, P] in frames."""
         phones = length_mask(lengths, states.shape[1])
-        return (self(states, lengths) - durations.float().log1p()).abs()[phones].mean()
+        return masked_mean((self(states, lengths) - durations.float().log1p()).abs(), phones)
 
     def frames(self, states: Tensor, lengths: Tensor, pauses: Tensor) -> Tensor:
         """Predicted whole frames of each phone [B, P]; ``pauses`` [B, P] may vanish."""

@@ -5,19 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from lightning import LightningModule
 from torch import Tensor
 
 from data_modules.batches import AcousticBatch
 from data_modules.store import Specification
 from prosody_tts.config import AcousticConfig
 from prosody_tts.nn.acoustic import AcousticModel
+from prosody_tts.nn.means import masked_mean, ratio, total
 from prosody_tts.nn.reference import Posterior
 from prosody_tts.nn.units import length_mask
-from prosody_tts.stages.fit import adam
+from prosody_tts.stages.fit import TrainedModule
 
 
-class AcousticStage(LightningModule):
+class AcousticStage(TrainedModule):
     """Wires loss, annealing and optimiser to an ``AcousticModel``.
 
     Loss: L1 of the normalised mel (CAMP, section 2.4), ``kl`` times the KL divergence to N(0, I) in nats per mel
@@ -25,8 +25,10 @@ class AcousticStage(LightningModule):
     of word F0 and energy as read from the decoder's states and, in the contour, from the vectors alone.
     """
 
+    watched = "dev/mel"
+
     def __init__(self, model: AcousticModel, settings: AcousticConfig, specification: Specification) -> None:
-        super().__init__()
+        super().__init__(settings.optim)
         self.model = model
         self.settings = settings
         self.specification = specification
@@ -37,7 +39,7 @@ class AcousticStage(LightningModule):
         rendered, posterior, text = rebuilt.rendered, rebuilt.posterior, batch.text
         frames = length_mask(batch.frame_lengths, batch.mel.shape[1])
         terms = {
-            "mel": (rendered.decoded.mel - batch.mel).abs()[frames].mean(),
+            "mel": masked_mean((rendered.decoded.mel - batch.mel).abs(), frames),
             "readout": self._prosody(rendered.readout, batch),
             **self.model.decoder.losses(rendered.decoded, batch),
         }
@@ -49,7 +51,7 @@ class AcousticStage(LightningModule):
             terms["contour"] = self._prosody(rebuilt.contour, batch)
         if posterior is not None and posterior.scale is not None:
             units = length_mask(text.unit_lengths(self.model.units), posterior.mean.shape[1])
-            terms["kl"] = posterior.kl()[units].mean()
+            terms["kl"] = masked_mean(posterior.kl(), units)
         return terms
 
     def weights(self) -> dict[str, float]:
@@ -72,7 +74,7 @@ class AcousticStage(LightningModule):
         )
         f0 = (predicted[:, :, 0] - batch.word_f0).abs() * batch.word_voiced
         energy = (predicted[:, :, 1] - batch.word_energy).abs() * (present > 0)
-        return f0.sum() / batch.word_voiced.sum().clamp(min=1) + energy.sum() / (present > 0).sum().clamp(min=1)
+        return ratio(f0.sum(), batch.word_voiced.sum()) + ratio(energy.sum(), (present > 0).sum())
 
     def weight_of_kl(self) -> float:
         """The annealed weight: linear from 0 (CopyCat, arXiv 2004.14617)."""
@@ -90,15 +92,12 @@ class AcousticStage(LightningModule):
 
     def _log(self, split: str, terms: dict[str, Tensor], batch: AcousticBatch) -> None:
         values = {f"{split}/{name}": value.detach() for name, value in terms.items()}
-        self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(batch.text.ids))
+        self.log_dict(values, on_step=False, on_epoch=True, sync_dist=True, batch_size=total(len(batch.text.ids)))
 
     @torch.inference_mode()
     def posterior(self, batch: AcousticBatch) -> Posterior | None:
         """Prosody vectors of recordings."""
         return self.model.encode(batch)
-
-    def configure_optimizers(self) -> Any:
-        return adam(self, self.settings.optim)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["specification"] = self.specification.to_dict()

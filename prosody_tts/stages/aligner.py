@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning import LightningModule
 from torch import Tensor
 
 from data_modules.alignment.search import best_path
@@ -15,22 +14,24 @@ from data_modules.store import Specification
 from prosody_tts.config import OptimConfig
 from prosody_tts.errors import UserError
 from prosody_tts.nn.aligner import Aligner, Lattice, lattice
-from prosody_tts.stages.fit import CHECKPOINT, adam, load_checkpoint
+from prosody_tts.nn.means import total
+from prosody_tts.stages.fit import CHECKPOINT, TrainedModule, load_checkpoint
 
 #: Share of the steps in which paths are guided towards the diagonal and pauses towards quiet frames (ours).
 GUIDED = 0.3
 
 
-class AlignerStage(LightningModule):
+class AlignerStage(TrainedModule):
     """Wires loss, guidance and optimiser to an ``Aligner``.
 
     Batches need no durations. Loss: ``Aligner.loss`` in nats per frame; on the development set ``Aligner.surprise``.
     """
 
+    watched = "dev/surprise"
+
     def __init__(self, model: Aligner, optim: OptimConfig, specification: Specification) -> None:
-        super().__init__()
+        super().__init__(optim)
         self.model = model
-        self.optim = optim
         self.specification = specification
 
     def training_step(self, batch: AcousticBatch, batch_idx: int) -> Tensor:
@@ -43,7 +44,7 @@ class AlignerStage(LightningModule):
         self._log("dev/surprise", self.model.surprise(batch.mel, batch.frame_lengths, _lattice(batch)), batch)
 
     def _log(self, name: str, value: Tensor, batch: AcousticBatch) -> None:
-        self.log(name, value, on_step=False, on_epoch=True, batch_size=len(batch.text.ids))
+        self.log(name, value, on_step=False, on_epoch=True, sync_dist=True, batch_size=total(len(batch.text.ids)))
 
     def align(self, batch: AcousticBatch) -> Tensor:
         """Frames of every phone [B, P] on the most probable path (``align_scored``)."""
@@ -80,9 +81,6 @@ class AlignerStage(LightningModule):
             durations[row] = torch.bincount(phones, minlength=durations.shape[1])
             scores.append(score / frames)
         return durations, scores
-
-    def configure_optimizers(self) -> Any:
-        return adam(self, self.optim)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["specification"] = self.specification.to_dict()

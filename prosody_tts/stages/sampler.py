@@ -4,27 +4,29 @@ from __future__ import annotations
 
 from typing import Any
 
-from lightning import LightningModule
 from torch import Tensor
 
 from data_modules.batches import SamplerBatch
 from data_modules.store import AnySpecification
 from prosody_tts.config import SamplerConfig
+from prosody_tts.nn.means import masked_mean, total
 from prosody_tts.nn.sampler import SamplerModel
 from prosody_tts.nn.units import length_mask
-from prosody_tts.stages.fit import adam
+from prosody_tts.stages.fit import TrainedModule
 
 
-class SamplerStage(LightningModule):
+class SamplerStage(TrainedModule):
     """Wires the prior's loss and the optimiser to a ``SamplerModel``.
 
     ``acoustic`` is the identity of the stage that wrote the vectors: stage one, or a corpus's labels.
     """
 
+    watched = "dev/vector_mse"
+
     def __init__(
         self, model: SamplerModel, settings: SamplerConfig, specification: AnySpecification, acoustic: str
     ) -> None:
-        super().__init__()
+        super().__init__(settings.optim)
         self.model = model
         self.settings = settings
         self.specification = specification
@@ -32,7 +34,7 @@ class SamplerStage(LightningModule):
 
     def training_step(self, batch: SamplerBatch, batch_idx: int) -> Tensor:
         loss = self.model.loss(batch)
-        self.log("train/loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(batch.text.ids))
+        self._log({"train/loss": loss.detach()}, batch)
         return loss
 
     def validation_step(self, batch: SamplerBatch, batch_idx: int) -> None:
@@ -40,12 +42,11 @@ class SamplerStage(LightningModule):
         mask = length_mask(batch.unit_lengths, batch.mean.shape[1])
         if batch.exists is not None:
             mask = batch.exists
-        error = ((predicted - batch.mean) / self.model.scale)[mask].square().mean()
-        values = {"dev/loss": self.model.loss(batch), "dev/vector_mse": error}
-        self.log_dict(values, on_step=False, on_epoch=True, batch_size=len(batch.text.ids))
+        error = masked_mean(((predicted - batch.mean) / self.model.scale).square(), mask)
+        self._log({"dev/loss": self.model.loss(batch), "dev/vector_mse": error}, batch)
 
-    def configure_optimizers(self) -> Any:
-        return adam(self, self.settings.optim)
+    def _log(self, values: dict[str, Tensor], batch: SamplerBatch) -> None:
+        self.log_dict(values, on_step=False, on_epoch=True, sync_dist=True, batch_size=total(len(batch.text.ids)))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["specification"] = self.specification.to_dict()

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from data_modules.batches import AcousticBatch
 from prosody_tts.nn.decoders.contract import Decoded
 from prosody_tts.nn.decoders.parallel import ParallelDecoder
+from prosody_tts.nn.means import masked_mean, ratio
 from prosody_tts.nn.units import length_mask
 
 #: Cosines of the comb: how peaked its teeth can be drawn.
@@ -85,8 +86,8 @@ class HarmonicDecoder(ParallelDecoder):
         mask = length_mask(recording.frame_lengths, recording.mel.shape[1])
         voiced = recording.voiced & mask
         wanted = (recording.log_f0 - self.f0_mean) / self.f0_scale
-        f0 = (decoded.extra["log_f0"] - wanted).abs()[voiced].sum() / voiced.sum().clamp(min=1)
+        f0 = ratio(((decoded.extra["log_f0"] - wanted).abs() * voiced).sum(), voiced.sum())
         voicing = nn.functional.binary_cross_entropy_with_logits(
-            decoded.extra["voicing"][mask], recording.voiced[mask].to(f0.dtype)
+            decoded.extra["voicing"], recording.voiced.to(f0.dtype), reduction="none"
         )
-        return {"source": f0 + voicing}
+        return {"source": f0 + masked_mean(voicing, mask)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from prosody_tts.nn.means import masked_mean, over_processes
 from prosody_tts.nn.reference import Posterior
 
 
@@ -48,16 +49,14 @@ class AutoregressivePrior(nn.Module):
             self._track((posterior.mean - predicted).detach(), mask, posterior.exists)
         if posterior.exists is not None:
             mask = posterior.exists & mask[:, :, None]
-        return nn.functional.huber_loss(predicted[mask], posterior.mean[mask], delta=self.threshold)
+        each = nn.functional.huber_loss(predicted, posterior.mean, delta=self.threshold, reduction="none")
+        return masked_mean(each, mask)
 
     def _track(self, residual: Tensor, mask: Tensor, exists: Tensor | None) -> None:
         """Keep a moving average of the residual's root mean square, of each dimension where it exists."""
-        if exists is None:
-            self.spread.lerp_(residual[mask].square().mean(0).sqrt(), 0.01)
-            return
-        there = exists & mask[:, :, None]
-        count = there.sum((0, 1))
-        size = ((residual * there).square().sum((0, 1)) / count.clamp(min=1)).sqrt()
+        there = mask[:, :, None].expand_as(residual) if exists is None else exists & mask[:, :, None]
+        count = over_processes(there.sum((0, 1)))
+        size = (over_processes((residual * there).square().sum((0, 1))) / count.clamp(min=1)).sqrt()
         self.spread.lerp_(torch.where(count > 0, size, self.spread), 0.01)
 
     def sample(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from prosody_tts.nn.means import masked_mean
 from prosody_tts.nn.reference import Posterior
 
 #: Below this standard deviation (of unit-variance vectors) a posterior counts as a point.
@@ -47,7 +48,7 @@ class GaussianPrior(nn.Module):
             divergence = kl_gaussians(mean, scale, posterior.mean, target, posterior.exists)
         else:
             divergence = kl_gaussians(posterior.mean, target, mean, scale, posterior.exists)
-        return divergence[mask].mean()
+        return masked_mean(divergence, mask)
 
     def sample(
         self, context: Tensor, mask: Tensor, temperature: float = 1.0, generator: torch.Generator | None = None

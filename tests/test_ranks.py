@@ -1,0 +1,144 @@
+"""Several processes train what one would: same batches, same losses, same weights; and none is left behind."""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+import os
+import select
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import get_args
+
+import pytest
+import torch
+from random_batches import MELS, PHONES, acoustic_item
+from test_training import RandomData, stage
+
+from data_modules.collate import SamplerItem, acoustic_batch, sampler_batch
+from data_modules.corpora.contract import silent
+from prosody_tts.config import AcousticConfig, Experiment, OptimConfig, RunConfig, SamplerConfig, Units
+from prosody_tts.errors import UserError
+from prosody_tts.files import read_json, write_json
+from prosody_tts.nn.aligner import Aligner
+from prosody_tts.nn.means import masked_mean, over_processes, processes, ratio
+from prosody_tts.nn.priors import PRIORS
+from prosody_tts.stages.aligner import _lattice
+from prosody_tts.stages.fit import CHECKPOINT, fit, load_checkpoint
+from prosody_tts.stages.fit.ranks import Rank, companions
+from prosody_tts.systems import Sizes, build_sampler
+
+SIZES = Sizes(PHONES, MELS, 24, 3)
+TWO = RunConfig(accelerator="cpu", devices=2)
+
+
+def test_alone_a_mean_is_a_mean():
+    values, mask = torch.arange(6.0).reshape(2, 3), torch.tensor([[True, True, False], [True, False, False]])
+    assert processes() == 1
+    assert masked_mean(values, mask) == (0 + 1 + 3) / 3
+    assert ratio(torch.tensor(3.0), torch.tensor(0)) == 3
+
+
+@pytest.mark.slow
+def test_two_processes_train_what_one_does(tmp_path):
+    """Curves and weights agree to rounding, where batches and shares are uneven; so does a resumed second half."""
+    optim = OptimConfig(epochs=3, ema=0.9)
+    found, weights = [], []
+    for run in (replace(TWO, devices=1), TWO):
+        module, folder = stage("deterministic"), tmp_path / str(run.devices)
+        metrics = fit(module, RandomData(count=19), optim, run, 7, folder, [], silent, monitor="dev/mel")
+        found.append(metrics)
+        weights.append(load_checkpoint(folder / CHECKPOINT))
+    assert found[0].keys() == found[1].keys()
+    for name, value in found[0].items():
+        assert value == pytest.approx(found[1][name], rel=1e-4, abs=1e-6), name
+    for part in ("state_dict", "current_model_state"):
+        for name, value in weights[0][part].items():
+            assert torch.allclose(value, weights[1][part][name], atol=1e-5), name
+    assert processes() == 1, "afterwards this process is alone again"
+
+
+def losses(rank: Rank, answer: str) -> None:
+    """Writes every loss of this process's share of one batch, averaged over the processes as gradients are."""
+    found: dict[str, torch.Tensor] = {}
+    generator = torch.Generator().manual_seed(0)
+    recordings = [acoustic_item(str(i), words, generator) for i, words in enumerate([5, 2, 9, 4, 7])]
+    mine = slice(rank.number, None, rank.of)
+    for name, units in itertools.product(PRIORS, get_args(Units)):
+        items = []
+        for recording in recordings:
+            count = {"utterance": 1, "word": len(recording.word_f0), "phone": len(recording.durations)}[units]
+            mean = torch.randn(count, 4, generator=generator)
+            items.append(SamplerItem(recording.text, mean, 0.1 + torch.rand(count, 4, generator=generator)))
+        torch.manual_seed(0)
+        sampler = SamplerConfig(prior=name, contexts=["phones"], width=16, recurrent=16)  # type: ignore[arg-type]
+        acoustic = AcousticConfig(latent=4)
+        model = build_sampler(Experiment(units=units, acoustic=acoustic, sampler=sampler), SIZES).eval()
+        found[f"{name} {units}"] = model.loss(sampler_batch(items[mine]))
+    batch = acoustic_batch(recordings[mine])
+    torch.manual_seed(0)
+    aligner = Aligner(PHONES, MELS, 8).eval()
+    found["aligner"] = aligner.loss(batch.mel, batch.frame_lengths, _lattice(batch), 0.5)
+    found["surprise"] = aligner.surprise(batch.mel, batch.frame_lengths, _lattice(batch))
+    found |= {f"stage one {name}": value for name, value in stage().eval().losses(batch).items()}
+    mean = over_processes(torch.stack([value.detach() for value in found.values()])) / rank.of
+    if rank.number == 0:
+        write_json(Path(answer), dict(zip(found, mean.tolist(), strict=True)))
+
+
+@pytest.mark.slow
+def test_every_loss_of_a_batch_is_the_average_of_its_shares(tmp_path):
+    """Whatever the shares' numbers of frames, phones and units: stage one, the aligner and every prior."""
+    alone, together = tmp_path / "alone.json", tmp_path / "together.json"
+    losses(Rank(), str(alone))
+    with companions(2, False, losses, [str(together)]) as rank:
+        losses(rank, str(together))
+    assert read_json(together) == pytest.approx(read_json(alone), rel=1e-4, abs=1e-6)
+
+
+@pytest.mark.slow
+def test_the_process_whose_share_is_spoilt_is_heard(tmp_path):
+    with pytest.raises(UserError, match=r"loss is not finite at step .* utterances .*\b5\b"):
+        fit(stage("deterministic"), RandomData(poison=True), OptimConfig(epochs=1), TWO, 7, tmp_path, [], silent)
+    assert multiprocessing.active_children() == [] and processes() == 1
+
+
+@pytest.mark.slow
+def test_a_process_that_dies_fails_the_training_and_nobody_waits_for_it(tmp_path):
+    def progress(done: int, total: int, what: str) -> None:
+        if done == 2:
+            (other,) = multiprocessing.active_children()
+            other.kill()
+
+    with pytest.raises(RuntimeError):
+        fit(stage("deterministic"), RandomData(), OptimConfig(epochs=2), TWO, 7, tmp_path, [], progress)
+    assert multiprocessing.active_children() == [] and processes() == 1
+
+
+def dying(folder: str) -> None:
+    """Train on two processes, tell the other one's number, and be killed."""
+
+    def progress(done: int, total: int, what: str) -> None:
+        print(multiprocessing.active_children()[0].pid, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    fit(stage("deterministic"), RandomData(), OptimConfig(epochs=2), TWO, 7, Path(folder), [], progress)
+
+
+@pytest.mark.slow
+def test_processes_end_with_the_first_one_however_that_ends(tmp_path):
+    path = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[1])])
+    command = [sys.executable, "-c", f"from test_ranks import dying; dying({str(tmp_path)!r})"]
+    ended = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, stdout=subprocess.PIPE, text=True)
+    assert ended.returncode == -signal.SIGKILL
+    try:
+        other = os.pidfd_open(int(ended.stdout))
+    except ProcessLookupError:
+        return  # gone already
+    try:
+        assert select.select([other], [], [], 60)[0], "the other process should be gone"
+    finally:
+        os.close(other)
