@@ -233,8 +233,8 @@ class AcousticConfig:
     (ours)."""
     decoder: Literal["harmonic", "parallel", "autoregressive", "camp", "attention"] = "harmonic"
     """``parallel``: convolutions; ``harmonic``: convolutions that say F0 and draw harmonics there (ours);
-    ``autoregressive``: Kathaka's modified DurIAN and CAMP's DurIAN+; ``camp``: CAMP's; ``attention``: Tacotron-2's, which
-    is told no durations and finds them itself."""
+    ``autoregressive``: Kathaka's modified DurIAN and CAMP's DurIAN+; ``camp``: CAMP's; ``attention``: Tacotron-2's,
+    which is told no durations and finds them itself."""
     latent: int = 8
     """Dimensions of a prosody vector (both papers leave it open; arXiv 2301.11446 has 64 and 8)."""
     pool: Literal["last", "middle", "mean", "fifths"] = "last"
@@ -261,7 +261,7 @@ class AcousticConfig:
     prenet_dropout: float = 0.5
     """Its dropout (Tacotron-2: 0.5)."""
     prenet_always: bool = True
-    """Whether it drops at synthesis too, as Tacotron-2's does; by ``seed``, so that the same seed gives the same speech."""
+    """Whether it drops at synthesis too, as Tacotron-2's does; by ``seed``: the same seed gives the same speech."""
     postnet_layers: int = 0
     """decoder=autoregressive and attention: convolutions of the post-net (Tacotron-2: 5; Kathaka has none); 0 builds
     none."""
@@ -627,8 +627,8 @@ def _validate_decoder(acoustic: AcousticConfig) -> None:
         )
     if not 0 < acoustic.shortest <= acoustic.longest:
         raise UserError(
-            f"acoustic.shortest={acoustic.shortest:g} and acoustic.longest={acoustic.longest:g} are frames a phone; they "
-            "must be above 0 and rise"
+            f"acoustic.shortest={acoustic.shortest:g} and acoustic.longest={acoustic.longest:g} are frames a phone; "
+            "they must be above 0 and rise"
         )
 
 

@@ -17,8 +17,7 @@ from prosody_tts.nn.reference import Posterior
 from prosody_tts.nn.units import length_mask
 from prosody_tts.stages.fit import adam
 
-
-#: Distances of mels.
+#: Distances of mels by the names of ``acoustic.mel_loss``.
 MEL_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "l1": nn.functional.l1_loss,
     "l2": nn.functional.mse_loss,
@@ -28,9 +27,10 @@ MEL_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 class AcousticStage(LightningModule):
     """Wires loss, annealing and optimiser to an ``AcousticModel``.
 
-    Loss: L1 of the normalised mel (CAMP, section 2.4) or L2, of what it was before a post-net too, ``kl`` times the KL divergence to N(0, I) in nats per mel
-    channel and frame of a unit's mean length, annealed linearly, L1 of log durations, the decoder's own losses, and L1
-    of word F0 and energy as read from the decoder's states and, in the contour, from the vectors alone.
+    Loss: L1 of the normalised mel (CAMP, section 2.4) or L2, before a post-net and after it, ``kl`` times the KL
+    divergence to N(0, I) in nats per mel channel and frame of a unit's mean length, annealed linearly, L1 of log
+    durations, the decoder's own losses, and L1 of word F0 and energy as read from the decoder's states and, in the
+    contour, from the vectors alone.
     """
 
     def __init__(self, model: AcousticModel, settings: AcousticConfig, specification: Specification) -> None:

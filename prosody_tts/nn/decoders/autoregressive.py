@@ -59,9 +59,7 @@ class AutoregressiveDecoder(FeedbackDecoder):
         frames = int(total.max())
         index, inside = framing(durations, step)
         place = positions(durations, index).to(states.dtype) * inside[:, :, None]
-        memory = torch.cat(
-            [by_step(states, index, inside, step), place.reshape(*place.shape[:1], -1, 3 * step)], dim=2
-        )
+        memory = torch.cat([by_step(states, index, inside, step), place.reshape(*place.shape[:1], -1, 3 * step)], dim=2)
         kept = self.prenet.kept(memory.shape[1], states)
         hidden, out = self.alone(memory, kept) if recording is None else self.taught(memory, kept, recording.mel)
         mel, drafts = self.refined(by_frame(out, frames, step), length_mask(total, frames))

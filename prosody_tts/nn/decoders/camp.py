@@ -1,4 +1,4 @@
-"""CAMP's decoder: recurrent and convolutional layers over upsampled phones and upsampled prosody, all frames at once."""
+"""CAMP's decoder: recurrent layers and convolutions over upsampled phones and prosody, all frames at once."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from prosody_tts.nn.units import length_mask
 
 
 class CampDecoder(Decoder):
-    """BiLSTM over phones, BiLSTM over prosody, three convolutions, three LSTMs (section 2.2; Hodari's thesis, fig. 6.2).
+    """BiLSTM over phones, BiLSTM over prosody, convolutions, LSTMs (CAMP, section 2.2; Hodari's thesis, figure 6.2).
 
-    The BiLSTMs smooth what replication made of steps. The last ``latent`` dimensions of the phone states are the prosody
-    vectors, as ``ConcatenatedConditioning`` lays them; at 0 there are none, or none apart, and no branch for them.
-    Widths, and a one-directional LSTM's normed convolutions being Tacotron-2's, are ours.
+    The BiLSTMs smooth the steps that replication leaves. The last ``latent`` dimensions of the phone states are the
+    prosody vectors, as ``ConcatenatedConditioning`` lays them; at 0 there are none, or none apart, and no branch for
+    them. That the convolutions are Tacotron-2's and the LSTMs one-directional is ours, as their widths are.
 
     Args:
         inputs: dimensions of the phone states, vectors included.
