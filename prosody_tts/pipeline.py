@@ -258,6 +258,8 @@ def _acoustic_settings(experiment: Experiment) -> dict[str, Any]:
 
 def _acoustic_label(experiment: Experiment) -> str:
     reference = experiment.acoustic.reference
+    if experiment.acoustic.decoder == "attention" and reference == "none":
+        return "acoustic (attention)"
     return "acoustic (no vectors)" if reference == "none" else f"acoustic ({experiment.units}, {reference})"
 
 
