@@ -238,6 +238,27 @@ def settings(
     _out().print(shown, markup=False, highlight=False)
 
 
+@app.command()
+def parameters(arguments: Arguments = None) -> None:
+    """Count a system's parameters, module by module.
+
+    FILE is experiments/camp.yaml unless given; nothing is built but the models.
+    """
+    from prosody_tts.parameters import PUBLISHED, count
+
+    experiment = _experiment(arguments, "camp")
+    counts = count(experiment)
+    shown = Table("stage", "module", box=None, pad_edge=False)
+    shown.add_column("parameters", justify="right")
+    for item in counts:
+        shown.add_row(item.stage, item.module, f"{item.parameters:,}")
+    shown.add_row("", "all", f"{sum(item.parameters for item in counts):,}")
+    _out().print(shown, highlight=False)
+    if experiment.size == "paper" and experiment.system in PUBLISHED:
+        millions, where = PUBLISHED[experiment.system]
+        print(f"published: {millions} million ({where})")
+
+
 # What the verbs share ----------------------------------------------------------------------------------------------
 
 PREPARATION = frozenset({"corpus", "text", "labels", "audio", "aligner", "alignment"})

@@ -268,8 +268,13 @@ class AcousticConfig:
     conditioning: Literal["placed", "concatenated"] = "placed"
     """How phones meet their vector: shifted and scaled by it, place by place (ours), or with it beside them (both
     papers)."""
-    decoder: Literal["harmonic", "parallel"] = "harmonic"
-    """``parallel``: convolutions; ``harmonic``: convolutions that say F0 and draw harmonics there (ours)."""
+    encoder: Literal["fast", "tacotron2"] = "fast"
+    """``tacotron2``: Tacotron-2's phone encoder, as in CAMP; ``fast``: residual convolutions, told a phone's place
+    (ours)."""
+    decoder: Literal["harmonic", "parallel", "autoregressive", "camp", "attention"] = "harmonic"
+    """``parallel``: convolutions; ``harmonic``: convolutions that say F0 and draw harmonics there (ours);
+    ``autoregressive``: Kathaka's modified DurIAN and CAMP's DurIAN+; ``camp``: CAMP's; ``attention``: Tacotron-2's,
+    which is told no durations and finds them itself."""
     latent: int = 8
     """Dimensions of a prosody vector (both papers leave it open; arXiv 2301.11446 has 64 and 8)."""
     pool: Literal["last", "middle", "mean", "fifths"] = "last"
@@ -282,8 +287,43 @@ class AcousticConfig:
     """Channels (ours)."""
     phone_layers: int = 3
     """Convolutions of the phone encoder (Tacotron-2: 3)."""
+    phone_recurrent: int = 1
+    """encoder=tacotron2: BiLSTMs after them (Tacotron-2 and CAMP's text: 1; CAMP's figure in Hodari's thesis: 2)."""
     decoder_layers: int = 4
-    """Convolution blocks of the decoder (ours)."""
+    """Convolutions of the decoder (CAMP: 3; of the others ours)."""
+    recurrent: int = 256
+    """decoder=autoregressive and attention: units of LSTMs (Tacotron-2: 1024)."""
+    recurrent_layers: int = 2
+    """decoder=autoregressive, camp and attention: LSTMs of the decoder, an attention's own included (Tacotron-2: 2;
+    CAMP: 3, and 4 of its s2s)."""
+    prenet: int = 64
+    """decoder=autoregressive and attention: units of the pre-net (Tacotron-2: 256)."""
+    prenet_dropout: float = 0.5
+    """Its dropout (Tacotron-2: 0.5)."""
+    prenet_always: bool = True
+    """Whether it drops at synthesis too, as Tacotron-2's does; by ``seed``: the same seed gives the same speech."""
+    postnet_layers: int = 0
+    """decoder=autoregressive and attention: convolutions of the post-net (Tacotron-2: 5; Kathaka has none); 0 builds
+    none."""
+    conv_dropout: float = 0.5
+    """Dropout of Tacotron-2's convolutions: encoder=tacotron2, the post-net and decoder=camp (Tacotron-2: 0.5)."""
+    own_frames: float = 0.0
+    """decoder=autoregressive and attention: share of the frames heard in training that are the decoder's own at last
+    (ours); 0 is teacher forcing."""
+    own_warmup: float = 0.5
+    """Share of the steps over which it grows linearly from 0 (ours)."""
+    attention: int = 64
+    """decoder=attention: dimensions of query and keys (Tacotron-2: 128)."""
+    guide_weight: float = 0.0
+    """decoder=attention: weight of the guided attention loss (Tachibana et al., arXiv 1710.08969)."""
+    stop_weight: float = 1.0
+    """decoder=attention: weight of the stop token's loss."""
+    shortest: float = 1.0
+    """decoder=attention: frames a phone before which no sentence ends (ours)."""
+    longest: float = 30.0
+    """decoder=attention: frames a phone at which every sentence is cut off (ours)."""
+    mel_loss: Literal["l1", "l2"] = "l1"
+    """Distance of mels: CAMP has L1; L2 is that of Kathaka's sister paper (arXiv 2106.15649) and Tacotron-2."""
     kernel: int = 5
     """Width of convolutions, in phones or decoder steps."""
     frames_per_step: int = 2
@@ -571,6 +611,7 @@ def _validate(experiment: Experiment) -> None:
         raise UserError(f"text.tree=gold needs a corpus with gold trees; corpus={experiment.corpus} has none")
     _validate_audio(experiment.audio)
     _validate_run(experiment.run)
+    _validate_decoder(experiment.acoustic)
     positive = {
         "run.feature_workers": 1 if experiment.run.feature_workers is None else experiment.run.feature_workers,
         "run.workers": experiment.run.workers,
@@ -579,6 +620,12 @@ def _validate(experiment: Experiment) -> None:
         "run.checkpoint_steps": 1 if experiment.run.checkpoint_steps is None else experiment.run.checkpoint_steps,
         "acoustic.latent": experiment.acoustic.latent,
         "acoustic.width": experiment.acoustic.width,
+        "acoustic.recurrent": experiment.acoustic.recurrent,
+        "acoustic.recurrent_layers": experiment.acoustic.recurrent_layers,
+        "acoustic.phone_recurrent": experiment.acoustic.phone_recurrent,
+        "acoustic.prenet": experiment.acoustic.prenet,
+        "acoustic.attention": experiment.acoustic.attention,
+        "acoustic.frames_per_step": experiment.acoustic.frames_per_step,
         "acoustic.optim.batch": experiment.acoustic.optim.batch,
         "acoustic.optim.epochs": experiment.acoustic.optim.epochs,
         "sampler.optim.batch": experiment.sampler.optim.batch,
@@ -644,6 +691,27 @@ def _validate_optim(group: str, optim: OptimConfig, run: RunConfig) -> None:
         )
     if optim.ema is not None and not 0 < optim.ema < 1:
         raise UserError(f"{group}.ema={optim.ema:g} must lie between 0 and 1, as in 0.999, or be null for none")
+
+
+def _validate_decoder(acoustic: AcousticConfig) -> None:
+    for name in ("dropout", "conv_dropout", "prenet_dropout"):
+        if not 0 <= getattr(acoustic, name) < 1:
+            raise UserError(f"acoustic.{name}={getattr(acoustic, name):g} is a share below 1; give one, as in 0.5")
+    for name in ("own_frames", "own_warmup"):
+        if not 0 <= getattr(acoustic, name) <= 1:
+            raise UserError(f"acoustic.{name}={getattr(acoustic, name):g} is a share; give a number from 0 to 1")
+    if acoustic.postnet_layers < 0 or acoustic.postnet_layers == 1:
+        raise UserError(f"acoustic.postnet_layers={acoustic.postnet_layers} must be 0, for no post-net, or at least 2")
+    if acoustic.decoder == "attention" and acoustic.recurrent_layers < 2:
+        raise UserError(
+            f"acoustic.recurrent_layers={acoustic.recurrent_layers} counts the attention's LSTM, after which "
+            "decoder=attention needs one at least; give 2 or more"
+        )
+    if not 0 < acoustic.shortest <= acoustic.longest:
+        raise UserError(
+            f"acoustic.shortest={acoustic.shortest:g} and acoustic.longest={acoustic.longest:g} are frames a phone; "
+            "they must be above 0 and rise"
+        )
 
 
 def _validate_labels(experiment: Experiment) -> None:

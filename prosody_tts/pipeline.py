@@ -61,6 +61,17 @@ PLAIN_OPTIM = {
 }
 #: Settings that only a way of decaying reads.
 DECAYS = {"whole": (), "epochs": ("decay_factor",), "window": ("decay_from", "decay_until")}
+#: Settings of stage one at the values that mean what it did before there was another.
+PLAIN_ACOUSTIC = {"encoder": "fast", "mel_loss": "l1"}
+_FEEDBACK = {"prenet", "prenet_dropout", "prenet_always", "postnet_layers", "own_frames", "own_warmup", "recurrent"}
+#: Settings that only some encoders and decoders read, by the values of ``acoustic.encoder`` and ``acoustic.decoder``.
+PARTICULAR = {
+    "tacotron2": {"phone_recurrent", "conv_dropout"},
+    "camp": {"recurrent_layers", "conv_dropout"},
+    "autoregressive": _FEEDBACK | {"recurrent_layers", "conv_dropout"},
+    "attention": _FEEDBACK
+    | {"recurrent_layers", "conv_dropout", "attention", "guide_weight", "stop_weight", "shortest", "longest"},
+}
 RESULT = "result.json"
 SETTINGS = "settings.json"
 
@@ -250,18 +261,26 @@ def _with_optim(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _acoustic_settings(experiment: Experiment) -> dict[str, Any]:
-    """The settings that stage one reads: a baseline ignores what only a reference encoder uses."""
+    """The settings that stage one reads: a baseline ignores what only a reference encoder uses, and so on."""
     settings = {**_with_optim(to_plain(experiment.acoustic)), "units": experiment.units}
     unused = {
         "none": ("latent", "pool", "kl", "kl_warmup", "units", "conditioning", "contour_weight"),
         "deterministic": ("kl", "kl_warmup"),
         "variational": (),
     }
-    return {name: value for name, value in settings.items() if name not in unused[experiment.acoustic.reference]}
+    read = PARTICULAR.get(experiment.acoustic.encoder, set()) | PARTICULAR.get(experiment.acoustic.decoder, set())
+    left = set().union(*PARTICULAR.values()) - read | set(unused[experiment.acoustic.reference])
+    return {
+        name: value
+        for name, value in settings.items()
+        if name not in left and (name not in PLAIN_ACOUSTIC or value != PLAIN_ACOUSTIC[name])
+    }
 
 
 def _acoustic_label(experiment: Experiment) -> str:
     reference = experiment.acoustic.reference
+    if experiment.acoustic.decoder == "attention" and reference == "none":
+        return "acoustic (attention)"
     return "acoustic (no vectors)" if reference == "none" else f"acoustic ({experiment.units}, {reference})"
 
 

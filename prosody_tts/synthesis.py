@@ -39,6 +39,8 @@ class Speech:
         durations: [P] frames.
         log_f0: [W] natural log of Hz, by the read-out head.
         energy: [W] natural-log energy, by the read-out head.
+        attended: [S, P] where each decoder step looked; none of a decoder that was told the durations.
+        stopped: whether the decoder ended by itself, and not at its limit.
     """
 
     wave: NDArray[np.float32]
@@ -46,6 +48,8 @@ class Speech:
     durations: NDArray[np.int64]
     log_f0: NDArray[np.float64]
     energy: NDArray[np.float64]
+    attended: NDArray[np.float32] | None = None
+    stopped: bool = True
 
 
 def build_vocoder(audio: AudioConfig, settings: SynthesisConfig) -> Vocoder:
@@ -189,13 +193,18 @@ class Synthesizer:
         for row, (frames, size) in enumerate(zip(decoded.lengths.tolist(), samples, strict=True)):
             readout = rendered.readout[row, : int(text.word_lengths[row])].double().numpy()
             norm = self.specification.norm(int(text.speakers[row]))
+            phones, attended = int(text.phone_lengths[row]), decoded.attended
             speeches.append(
                 Speech(
                     wave=waves[row, :size].numpy(),
                     mel=mel[row, :frames].numpy(),
-                    durations=decoded.durations[row, : int(text.phone_lengths[row])].numpy(),
+                    durations=decoded.durations[row, :phones].numpy(),
                     log_f0=readout[:, 0] * norm.f0_scale + norm.f0_mean,
                     energy=readout[:, 1] * norm.energy_scale + norm.energy_mean,
+                    attended=(
+                        None if attended is None else attended.weights[row, : int(attended.steps[row]), :phones].numpy()
+                    ),
+                    stopped=attended is None or bool(attended.stopped[row]),
                 )
             )
         return speeches

@@ -10,13 +10,21 @@ import torch
 
 from data_modules.store import AnySpecification, Specification
 from data_modules.text.sentence import NODE_LABELS, TAGS
-from prosody_tts.config import Experiment
+from prosody_tts.config import AcousticConfig, Experiment
 from prosody_tts.nn.acoustic import AcousticModel
 from prosody_tts.nn.conditioning import CONDITIONINGS, Contour
 from prosody_tts.nn.context import CONTEXTS, BertContext, Contexts, GraphContext, PhoneContext, TagContext
-from prosody_tts.nn.decoders import DECODERS, Decoder, HarmonicDecoder, ParallelDecoder
+from prosody_tts.nn.decoders import (
+    DECODERS,
+    AttentionDecoder,
+    AutoregressiveDecoder,
+    CampDecoder,
+    Decoder,
+    HarmonicDecoder,
+    ParallelDecoder,
+)
 from prosody_tts.nn.durations import DurationModel
-from prosody_tts.nn.phones import PhoneEncoder
+from prosody_tts.nn.phones import ENCODERS, FastPhoneEncoder, PhoneEncoder, TacotronPhoneEncoder
 from prosody_tts.nn.priors import AutoregressivePrior, GaussianPrior
 from prosody_tts.nn.reference import REFERENCES
 from prosody_tts.nn.sampler import UNIT_CONTEXTS, SamplerModel
@@ -52,7 +60,7 @@ class Sizes:
 def build_acoustic(experiment: Experiment, sizes: Sizes) -> AcousticModel:
     """Stage one, without vectors where ``acoustic.reference`` is none."""
     settings, units = experiment.acoustic, experiment.units
-    phones = PhoneEncoder(sizes.phones, settings.width, settings.kernel, settings.phone_layers, settings.dropout)
+    phones = build_encoder(settings, sizes)
     reference, conditioning, contour, inputs = None, None, None, settings.width
     if settings.reference != "none":
         reference = REFERENCES[settings.reference](
@@ -68,31 +76,65 @@ def build_acoustic(experiment: Experiment, sizes: Sizes) -> AcousticModel:
         conditioning = CONDITIONINGS[settings.conditioning](units, settings.width, settings.latent)
         inputs = conditioning.width
         contour = Contour(units, settings.latent) if settings.contour_weight > 0 else None
+    timed = DECODERS[settings.decoder].timed
     return AcousticModel(
         units=units,
         phones=phones,
         reference=reference,
         conditioning=conditioning,
         contour=contour,
-        durations=DurationModel(inputs, settings.width, settings.kernel, settings.dropout),
+        durations=DurationModel(inputs, settings.width, settings.kernel, settings.dropout) if timed else None,
         decoder=build_decoder(experiment, sizes, inputs),
         speakers=build_speakers(sizes, settings.width),
         listening=settings.readout_listens,
     )
 
 
+def build_encoder(settings: AcousticConfig, sizes: Sizes) -> PhoneEncoder:
+    """The phone encoder of ``acoustic.encoder``."""
+    shape: dict[str, Any] = {
+        "phones": sizes.phones,
+        "width": settings.width,
+        "kernel": settings.kernel,
+        "layers": settings.phone_layers,
+    }
+    makers: dict[type[PhoneEncoder], Callable[[], PhoneEncoder]] = {
+        FastPhoneEncoder: lambda: FastPhoneEncoder(**shape, dropout=settings.dropout),
+        TacotronPhoneEncoder: lambda: TacotronPhoneEncoder(
+            **shape, recurrent=settings.phone_recurrent, dropout=settings.conv_dropout
+        ),
+    }
+    return makers[ENCODERS[settings.encoder]]()
+
+
 def build_decoder(experiment: Experiment, sizes: Sizes, inputs: int) -> Decoder:
     """The decoder of ``acoustic.decoder``, for phone states of ``inputs`` dimensions."""
     settings, audio = experiment.acoustic, experiment.audio
-    shape: dict[str, Any] = {
+    common: dict[str, Any] = {
         "inputs": inputs,
-        "width": settings.width,
         "mels": sizes.mels,
-        "kernel": settings.kernel,
-        "layers": settings.decoder_layers,
         "frames_per_step": settings.frames_per_step,
         "dropout": settings.dropout,
     }
+    shape: dict[str, Any] = {
+        **common,
+        "width": settings.width,
+        "kernel": settings.kernel,
+        "layers": settings.decoder_layers,
+    }
+    feedback: dict[str, Any] = {
+        **common,
+        "recurrent": settings.recurrent,
+        "layers": settings.recurrent_layers,
+        "prenet": settings.prenet,
+        "postnet": settings.width,
+        "postnet_layers": settings.postnet_layers,
+        "conv_dropout": settings.conv_dropout,
+        "prenet_dropout": settings.prenet_dropout,
+        "prenet_always": settings.prenet_always,
+        "seed": experiment.seed,
+    }
+    apart = settings.reference != "none" and settings.conditioning == "concatenated"
 
     def harmonic() -> Decoder:
         from data_modules.audio import mel_channels
@@ -109,6 +151,16 @@ def build_decoder(experiment: Experiment, sizes: Sizes, inputs: int) -> Decoder:
     makers: dict[type[Decoder], Callable[[], Decoder]] = {
         ParallelDecoder: lambda: ParallelDecoder(**shape),
         HarmonicDecoder: harmonic,
+        AutoregressiveDecoder: lambda: AutoregressiveDecoder(**feedback),
+        CampDecoder: lambda: CampDecoder(
+            **shape,
+            latent=settings.latent if apart else 0,
+            recurrent_layers=settings.recurrent_layers,
+            conv_dropout=settings.conv_dropout,
+        ),
+        AttentionDecoder: lambda: AttentionDecoder(
+            **feedback, attention=settings.attention, shortest=settings.shortest, longest=settings.longest
+        ),
     }
     return makers[DECODERS[settings.decoder]]()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,8 @@ from prosody_tts.evaluation import measure
 from prosody_tts.evaluation.measure import TokenMeasures, measure_speech, warp
 from prosody_tts.evaluation.metrics import METRICS, by_sentence
 from prosody_tts.evaluation.results import RESULTS, UtteranceResult, read_results, write_results
+from prosody_tts.evaluation.summary import summarise
+from prosody_tts.report.table import Table
 
 NAN = float("nan")
 
@@ -194,11 +197,31 @@ def test_rmse_over_renditions_is_a_root_of_the_mean_square() -> None:
     assert by_sentence(shifted)["mcd"]["s"] == pytest.approx(3.0)
 
 
+def test_failures_are_of_systems_that_attend_and_a_sentence_counts_once() -> None:
+    plain = speak(0.5, 0.0, 0.02, sentences=4, renditions=2)
+    assert not by_sentence(plain)["attention_failures"]
+    verdicts = {"s000": "skip", "s002": "no_stop"}
+    attending = [replace(item, attention=verdicts.get(item.sentence, "sound")) for item in plain]
+    values = by_sentence(attending)["attention_failures"]
+    assert values == {"s000": 1.0, "s001": 0.0, "s002": 1.0, "s003": 0.0}
+    table = Table.of(summarise({"baseline": plain, "s2s": attending}, resamples=20))
+    assert "attention_failures" in table.main
+    assert table.cell("s2s", "attention_failures").value == 0.5 and table.cell("baseline", "attention_failures") is None
+    assert "attention_failures" not in Table.of(summarise({"baseline": plain}, resamples=20)).main
+
+
+def test_what_an_attention_did_is_kept_with_the_results(tmp_path: Path) -> None:
+    plain = speak(0.5, 0.0, 0.02, sentences=2, renditions=1)
+    written = [replace(plain[0], attention="repeat"), plain[1]]
+    write_results(tmp_path, written)
+    assert [result.attention for result in read_results(tmp_path)] == ["repeat", None]
+
+
 @settings(max_examples=10, deadline=None)
 @given(st.integers(0, 1000))
 def test_perfect_speech_gets_the_perfect_value_of_every_metric(seed: int) -> None:
     results = [
-        replace(item, system=item.reference, mel_l1=0.0, mcd=0.0, readout=None)
+        replace(item, system=item.reference, mel_l1=0.0, mcd=0.0, readout=None, attention="sound")
         for item in speak(1, 1, 0.05, seed=seed, sentences=3, renditions=2)
     ]
     for name, values in by_sentence(results).items():

@@ -21,6 +21,7 @@ from prosody_tts.nn.context import CONTEXTS
 from prosody_tts.nn.decoders import DECODERS
 from prosody_tts.nn.durations import to_frames
 from prosody_tts.nn.layers import SentenceDropout
+from prosody_tts.nn.phones import ENCODERS
 from prosody_tts.nn.priors import PRIORS
 from prosody_tts.nn.priors.autoregressive import AutoregressivePrior
 from prosody_tts.nn.priors.gaussian import GaussianPrior, kl_gaussians
@@ -34,7 +35,7 @@ UNITS: tuple[Units, ...] = get_args(Units)
 
 def experiment(**changes: object) -> Experiment:
     """A small experiment; keys are fields of ``AcousticConfig``, ``SamplerConfig`` or ``Experiment``."""
-    acoustic = {"width": 16, "decoder_layers": 2, "phone_layers": 1, "latent": 4}
+    acoustic = {"width": 16, "decoder_layers": 2, "phone_layers": 1, "latent": 4, "recurrent": 16, "longest": 6.0}
     sampler = {"width": 16, "recurrent": 16}
     top = {}
     for name, value in changes.items():
@@ -58,6 +59,7 @@ def everything(model, batch):
     rebuilt = model(batch)
     rendered, decoded = rebuilt.rendered, rebuilt.rendered.decoded
     loss = decoded.mel.square().mean() + rendered.readout.square().mean()
+    loss = loss + sum(draft.square().mean() for draft in decoded.drafts)
     loss = loss + sum(model.decoder.losses(decoded, batch).values())
     if model.durations is not None:
         text = batch.text
@@ -75,6 +77,9 @@ STAGE_ONES = [
         for u, r in [("word", "none"), *itertools.product(UNITS, REFERENCES)]
     ),
     *({"decoder": name} for name in DECODERS),
+    *({"decoder": name, "postnet_layers": 3, "frames_per_step": 1} for name in ("autoregressive", "attention")),
+    *({"decoder": name, "conditioning": "concatenated"} for name in DECODERS),
+    *({"encoder": name, "phone_recurrent": 2} for name in ENCODERS),
     *({"conditioning": name, "units": units} for name, units in itertools.product(CONDITIONINGS, UNITS)),
 ]
 
@@ -121,7 +126,15 @@ def test_padding_changes_nothing_in_stage_one(changes):
             torch.testing.assert_close(padded, bare, atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("changes", [{"decoder": name} for name in DECODERS], ids=str)
+ALONE = [
+    *({"decoder": name} for name in DECODERS),
+    *({"decoder": name, "prenet_always": False} for name in ("autoregressive", "attention")),
+    *({"decoder": name, "postnet_layers": 2, "frames_per_step": 3} for name in ("autoregressive", "attention")),
+    *({"encoder": name} for name in ENCODERS),
+]
+
+
+@pytest.mark.parametrize("changes", ALONE, ids=str)
 def test_stage_one_speaks_without_a_recording_whatever_stands_beside(changes):
     """Durations and mel of a sentence are the same alone and in company."""
     model = acoustic(reference="none", **changes)

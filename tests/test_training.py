@@ -182,6 +182,21 @@ def test_a_finished_training_is_not_trained_again(tmp_path):
     assert first["metrics"] == again["metrics"] and same(first["last"]["state_dict"], again["last"]["state_dict"])
 
 
+def test_a_decoders_own_frames_grow_to_their_share(tmp_path):
+    settings = AcousticConfig(decoder="autoregressive", width=16, recurrent=16, own_frames=0.8, own_warmup=0.5)
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    model = build_acoustic(Experiment(acoustic=settings), Sizes(PHONES, MELS, 24, 3))
+    shares = []
+
+    def progress(done: int, total: int, what: str) -> None:
+        shares.append(model.decoder.own)
+
+    optim, run = OptimConfig(epochs=4), RunConfig(accelerator="cpu")
+    fit(AcousticStage(model, settings, SPEC), RandomData(), optim, run, 7, tmp_path, [], progress)
+    assert shares == pytest.approx([0.8 * min(1, step / 6) for step in range(12)])
+
+
 def test_a_loss_that_is_not_finite_names_the_batch(tmp_path):
     with pytest.raises(UserError, match=r"not finite at step .* utterances .*\b5\b"):
         train(tmp_path, poison=True)

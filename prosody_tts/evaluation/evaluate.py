@@ -16,9 +16,11 @@ from data_modules.collate import text_batch, text_item
 from data_modules.corpora.contract import Progress
 from data_modules.sampler import VectorStore
 from data_modules.store import FeatureStore, Recording
+from data_modules.text.sentence import PAUSE, Sentence
 from data_modules.tokens import token_durations
 from prosody_tts import pipeline
 from prosody_tts.config import AudioConfig, Experiment
+from prosody_tts.evaluation.attention import judge
 from prosody_tts.evaluation.measure import mcd, measure_speech, mel_l1, token_starts, warp
 from prosody_tts.evaluation.metrics import by_sentence
 from prosody_tts.evaluation.results import Contour, Readout, UtteranceResult, write_results
@@ -144,7 +146,13 @@ def _measure(
             system_starts=token_starts(system_tokens, hop),
         ),
         audio=str(audio),
+        attention=None if speech.attended is None else judge(speech.attended, _spoken_phones(sentence), speech.stopped),
     )
+
+
+def _spoken_phones(sentence: Sentence) -> list[bool]:
+    """Which phones are said: [P], false for pause slots."""
+    return [phone != PAUSE for phone in sentence.phones]
 
 
 def _of_frames(wave: NDArray[np.float32], frames: int, settings: AudioConfig) -> NDArray[np.float32]:

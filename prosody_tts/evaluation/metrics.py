@@ -155,6 +155,10 @@ def _voiced(result: UtteranceResult) -> float | None:
     return float(np.mean(~np.isnan(result.system.log_f0[words][recorded]))) if recorded.any() else None
 
 
+def _attention_failed(result: UtteranceResult) -> float | None:
+    return None if result.attention is None else float(result.attention != "sound")
+
+
 def _duration(result: UtteranceResult) -> float | None:
     seconds = rmse((result.system.duration - result.reference.duration)[result.words])
     return None if seconds is None else 1000.0 * seconds
@@ -248,6 +252,17 @@ _METRICS = (
         1.0,
         "audio",
         _mean(_voiced),
+    ),
+    Metric(
+        "attention_failures",
+        "Attention failures",
+        "share",
+        "Share of sentences whose attention did not read every spoken phone once and stop by itself, of systems that "
+        "attend; what went wrong stands in utterances.jsonl.",
+        "lower",
+        0.0,
+        "audio",
+        _mean(_attention_failed),
     ),
     Metric(
         "duration_rmse",

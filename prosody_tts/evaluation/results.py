@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from prosody_tts.errors import UserError
+from prosody_tts.evaluation.attention import Attention
 from prosody_tts.evaluation.measure import Floats, TokenMeasures, from_json_floats, to_json_floats
 from prosody_tts.files import write_text
 
@@ -93,6 +94,7 @@ class UtteranceResult:
         factors: what a controlled corpus planted (``data_modules.corpora.contract.Utterance.factors``).
         readout: the decoder's read-out head, where the system has one.
         contour: F0 over time, where it was kept.
+        attention: whether the system's attention read the sentence (``attention.Attention``); none where it has none.
     """
 
     id: str
@@ -108,6 +110,7 @@ class UtteranceResult:
     factors: dict[str, Any] = field(default_factory=dict)
     readout: Readout | None = None
     contour: Contour | None = None
+    attention: Attention | None = None
 
     def __post_init__(self) -> None:
         """Raise ``ValueError`` unless every measure has one value a token."""
@@ -138,6 +141,7 @@ class UtteranceResult:
             "mcd": self.mcd,
             "contour": None if self.contour is None else self.contour.to_dict(),
             "audio": self.audio,
+            "attention": self.attention,
         }
 
     @staticmethod
@@ -158,6 +162,7 @@ class UtteranceResult:
             factors=data.get("factors", {}),
             readout=None if readout is None else Readout.from_dict(readout),
             contour=None if contour is None else Contour.from_dict(contour),
+            attention=data.get("attention"),
         )
 
 

@@ -1,11 +1,11 @@
-"""Phone encoder: phones in, contextual states out."""
+"""Phone encoders: phones in, contextual states out; one contract, one registry."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from prosody_tts.nn.layers import BiLSTM, ConvStack
+from prosody_tts.nn.layers import BiLSTM, ConvStack, NormedConvolutions
 from prosody_tts.nn.units import length_mask
 
 #: Half-periods over a sentence that tell a phone's place.
@@ -21,12 +21,17 @@ def places(lengths: Tensor, size: int) -> Tensor:
 
 
 class PhoneEncoder(nn.Module):
-    """Embedding, convolutions and a BiLSTM, as in Tacotron-2 and CAMP (section 2.1).
+    """The contract: ``(phones [B, P], lengths [B]) -> [B, P, width]``, zero outside the lengths."""
+
+    def forward(self, phones: Tensor, lengths: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+class FastPhoneEncoder(PhoneEncoder):
+    """Embedding, residual convolutions and a BiLSTM, after Tacotron-2 and CAMP (section 2.1).
 
     Where a phone stands in its sentence is given besides (ours): an utterance's vector speaks of early and late, and a
     short training cannot teach the BiLSTM to count.
-
-    Shapes: phones [B, P], lengths [B] -> [B, P, width].
     """
 
     def __init__(self, phones: int, width: int, kernel: int, layers: int, dropout: float) -> None:
@@ -40,3 +45,26 @@ class PhoneEncoder(nn.Module):
         embedded = self.embedding(phones) + self.place(places(lengths, phones.shape[1]))
         states = self.stack(embedded, length_mask(lengths, phones.shape[1]))
         return states + self.recurrent(states, lengths)
+
+
+class TacotronPhoneEncoder(PhoneEncoder):
+    """Embedding, convolutions with batch normalisation, BiLSTMs (Tacotron-2, arXiv 1712.05884, section 2.2).
+
+    Tacotron-2 has three convolutions and one BiLSTM. CAMP names the same encoder (section 2.1) and draws two BiLSTMs
+    (Hodari's thesis, figure 6.2): ``recurrent`` is their number.
+    """
+
+    def __init__(self, phones: int, width: int, kernel: int, layers: int, recurrent: int, dropout: float) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(phones, width, padding_idx=0)
+        self.stack = NormedConvolutions([width] * (layers + 1), kernel, dropout, nn.functional.relu)
+        self.recurrent = nn.ModuleList(BiLSTM(width, width) for _ in range(recurrent))
+
+    def forward(self, phones: Tensor, lengths: Tensor) -> Tensor:
+        states = self.stack(self.embedding(phones), length_mask(lengths, phones.shape[1]))
+        for layer in self.recurrent:
+            states = layer(states, lengths)
+        return states
+
+
+ENCODERS: dict[str, type[PhoneEncoder]] = {"fast": FastPhoneEncoder, "tacotron2": TacotronPhoneEncoder}

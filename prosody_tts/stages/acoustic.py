@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from data_modules.batches import AcousticBatch
 from data_modules.store import Specification
@@ -16,13 +17,20 @@ from prosody_tts.nn.reference import Posterior
 from prosody_tts.nn.units import length_mask
 from prosody_tts.stages.fit import TrainedModule
 
+#: Distances of mels by the names of ``acoustic.mel_loss``.
+MEL_LOSSES: dict[str, Callable[..., Tensor]] = {
+    "l1": nn.functional.l1_loss,
+    "l2": nn.functional.mse_loss,
+}
+
 
 class AcousticStage(TrainedModule):
     """Wires loss, annealing and optimiser to an ``AcousticModel``.
 
-    Loss: L1 of the normalised mel (CAMP, section 2.4), ``kl`` times the KL divergence to N(0, I) in nats per mel
-    channel and frame of a unit's mean length, annealed linearly, L1 of log durations, the decoder's own losses, and L1
-    of word F0 and energy as read from the decoder's states and, in the contour, from the vectors alone.
+    Loss: L1 of the normalised mel (CAMP, section 2.4) or L2, before a post-net and after it, ``kl`` times the KL
+    divergence to N(0, I) in nats per mel channel and frame of a unit's mean length, annealed linearly, L1 of log
+    durations, the decoder's own losses, and L1 of word F0 and energy as read from the decoder's states and, in the
+    contour, from the vectors alone.
     """
 
     watched = "dev/mel"
@@ -37,12 +45,15 @@ class AcousticStage(TrainedModule):
         """Every term, un-weighted."""
         rebuilt = self.model(batch)
         rendered, posterior, text = rebuilt.rendered, rebuilt.posterior, batch.text
+        decoded = rendered.decoded
         frames = length_mask(batch.frame_lengths, batch.mel.shape[1])
         terms = {
-            "mel": masked_mean((rendered.decoded.mel - batch.mel).abs(), frames),
+            "mel": self._distance(decoded.mel, batch.mel, frames),
             "readout": self._prosody(rendered.readout, batch),
-            **self.model.decoder.losses(rendered.decoded, batch),
+            **self.model.decoder.losses(decoded, batch),
         }
+        if decoded.drafts:
+            terms["draft"] = torch.stack([self._distance(d, batch.mel, frames) for d in decoded.drafts]).sum()
         if self.model.durations is not None:
             terms["duration"] = self.model.durations.loss(
                 rebuilt.conditioned, text.phone_lengths, text.pauses, batch.durations
@@ -54,13 +65,19 @@ class AcousticStage(TrainedModule):
             terms["kl"] = masked_mean(posterior.kl(), units)
         return terms
 
+    def _distance(self, mel: Tensor, recorded: Tensor, frames: Tensor) -> Tensor:
+        return masked_mean(MEL_LOSSES[self.settings.mel_loss](mel, recorded, reduction="none"), frames)
+
     def weights(self) -> dict[str, float]:
         """Weight of each term at the present step."""
         settings = self.settings
         return {
             "mel": 1.0,
+            "draft": 1.0,
             "duration": settings.duration_weight,
             "source": settings.source_weight,
+            "stop": settings.stop_weight,
+            "guide": settings.guide_weight,
             "readout": settings.readout_weight,
             "contour": settings.contour_weight,
             "kl": self.weight_of_kl(),
@@ -78,10 +95,14 @@ class AcousticStage(TrainedModule):
 
     def weight_of_kl(self) -> float:
         """The annealed weight: linear from 0 (CopyCat, arXiv 2004.14617)."""
-        warmup = self.settings.kl_warmup * self.trainer.estimated_stepping_batches
-        return self.settings.kl * min(1.0, self.global_step / max(1.0, warmup))
+        return self.settings.kl * self._risen(self.settings.kl_warmup)
+
+    def _risen(self, warmup: float) -> float:
+        """How far something that grows linearly over a share of the steps has come, 0 to 1."""
+        return min(1.0, self.global_step / max(1.0, warmup * self.trainer.estimated_stepping_batches))
 
     def training_step(self, batch: AcousticBatch, batch_idx: int) -> Tensor:
+        self.model.decoder.anneal(self.settings.own_frames * self._risen(self.settings.own_warmup))
         terms, weights = self.losses(batch), self.weights()
         loss = torch.stack([weights[name] * value for name, value in terms.items()]).sum()
         self._log("train", {"loss": loss, **terms}, batch)

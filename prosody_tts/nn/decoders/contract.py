@@ -10,6 +10,21 @@ from data_modules.batches import AcousticBatch
 
 
 @dataclass
+class Attended:
+    """Where an attention looked.
+
+    Attributes:
+        weights: [B, S, P] of each decoder step over the phones; a step's sum to one, zero past the sentence's steps.
+        steps: [B] steps.
+        stopped: [B] whether the decoder ended by itself, and not at its limit.
+    """
+
+    weights: Tensor
+    steps: Tensor
+    stopped: Tensor
+
+
+@dataclass
 class Decoded:
     """What a decoder made.
 
@@ -19,6 +34,8 @@ class Decoded:
         durations: [B, P] frames of each phone: those given, or those read off the attention.
         lengths: [B] frames.
         extra: further tensors the decoder's own losses need, by name.
+        drafts: [B, T, M] each; what the mel was before a post-net, which is to be the recording's too.
+        attended: where an attention looked; none of a decoder that was told the durations.
     """
 
     mel: Tensor
@@ -26,6 +43,8 @@ class Decoded:
     durations: Tensor
     lengths: Tensor
     extra: dict[str, Tensor]
+    drafts: tuple[Tensor, ...] = ()
+    attended: Attended | None = None
 
 
 class Decoder(nn.Module):
@@ -50,3 +69,7 @@ class Decoder(nn.Module):
     def losses(self, decoded: Decoded, recording: AcousticBatch) -> dict[str, Tensor]:
         """Un-weighted losses of the decoder's own, beside that of the mel; their names are weights of stage one."""
         return {}
+
+    def anneal(self, own: float) -> None:
+        """Tell a decoder that hears its own past which share of it is, in training, not the recording's but its own."""
+        return None

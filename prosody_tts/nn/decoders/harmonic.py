@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from data_modules.batches import AcousticBatch
 from prosody_tts.nn.decoders.contract import Decoded
 from prosody_tts.nn.decoders.parallel import ParallelDecoder
+from prosody_tts.nn.decoders.steps import by_frame, widened
 from prosody_tts.nn.means import masked_mean, ratio
 from prosody_tts.nn.units import length_mask
 
@@ -59,19 +60,18 @@ class HarmonicDecoder(ParallelDecoder):
         assert durations is not None
         total = durations.sum(1)
         frames = int(total.max())
-        steps = self.steps(states, durations, total, frames)
-        source = self.by_frame(self.source(steps), frames)
+        steps, step = self.steps(states, durations), self.frames_per_step
+        source = by_frame(self.source(steps), frames, step)
         log_f0, voicing = self.f0_mean + self.f0_scale * source[:, :, 0], source[:, :, 1]
         if recording is None:
             comb = self.comb(log_f0.detach(), voicing.detach().sigmoid())
         else:
             comb = self.comb(recording.log_f0, recording.voiced.to(source.dtype))
-        depths = self.by_frame(self.depths(steps), frames).unflatten(2, (COSINES, -1))
+        depths = by_frame(self.depths(steps), frames, step).unflatten(2, (COSINES, -1))
         mask = length_mask(total, frames)[:, :, None].to(steps.dtype)
-        mel = (self.by_frame(self.mel(steps), frames) + (depths * comb).sum(2)) * mask
+        mel = (by_frame(self.mel(steps), frames, step) + (depths * comb).sum(2)) * mask
         extra = {"log_f0": source[:, :, 0], "voicing": voicing}
-        wide = steps.repeat_interleave(self.frames_per_step, dim=1)[:, :frames]
-        return Decoded(mel, wide, durations, total, extra)
+        return Decoded(mel, widened(steps, frames, step), durations, total, extra)
 
     def comb(self, log_f0: Tensor, voicing: Tensor) -> Tensor:
         """Cosines with a period of F0 over the channels, as far as these resolve them: [B, T, COSINES, M]."""

@@ -1,0 +1,54 @@
+"""Parameters of a system, module by module, without building its corpus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from torch import nn
+
+from prosody_tts.config import Experiment
+from prosody_tts.systems import Sizes, build_acoustic, build_sampler
+
+#: CMUdict's phones with their stresses, the pause, padding and the unknown phone; a corpus has about as many.
+PHONES = 72
+#: States of the BERT models that settings name; others are counted as BERT base's.
+BERT = {"minilm": 384, "bert-base-uncased": 768, "bert-base-cased": 768}
+
+#: Experiment -> what others count of the same model, in millions, and where.
+PUBLISHED = {"s2s": (28.2, "Tacotron-2 as NVIDIA and Coqui publish it")}
+
+
+@dataclass(frozen=True)
+class Count:
+    """Parameters of one module.
+
+    Attributes:
+        stage: ``acoustic`` or ``sampler``.
+        module: its role in the stage.
+        parameters: how many.
+    """
+
+    stage: str
+    module: str
+    parameters: int
+
+
+def count(experiment: Experiment) -> list[Count]:
+    """Parameters of every module of a system's stages, for ``PHONES`` phones and one speaker."""
+    return list(_counts(experiment))
+
+
+def _counts(experiment: Experiment) -> Iterator[Count]:
+    sizes = Sizes(PHONES, experiment.audio.mels, BERT.get(experiment.text.bert, 768), passes=8)
+    if experiment.vectors != "labels":
+        yield from _of("acoustic", build_acoustic(experiment, sizes))
+    if experiment.vectors in {"predicted", "labels"}:
+        yield from _of("sampler", build_sampler(experiment, sizes))
+
+
+def _of(stage: str, model: nn.Module) -> Iterator[Count]:
+    for name, module in model.named_children():
+        total = sum(parameter.numel() for parameter in module.parameters())
+        if total:
+            yield Count(stage, name, total)
