@@ -141,11 +141,14 @@ def train(arguments: Arguments = None, workers: Workers = None) -> None:
     """Train the stages of one system."""
     experiment = _experiment(arguments)
     _run(experiment, workers, TRAINING)
-    from prosody_tts.pipeline import folder, plan
+    from prosody_tts.files import read_json
+    from prosody_tts.pipeline import RESULT, folder, plan
 
     for stage in plan(experiment):
         if stage.kind in {"acoustic", "sampler"}:
             print(f"{stage.label}: {folder(stage)}")
+            if (warning := read_json(folder(stage) / RESULT)["metrics"].get("warning")) is not None:
+                print(f"warning: {warning}")
 
 
 @app.command()

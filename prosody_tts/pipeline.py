@@ -21,7 +21,7 @@ from filelock import FileLock
 
 from data_modules.corpora import CORPORA
 from data_modules.corpora.contract import Progress
-from prosody_tts.config import LABELS, ROOT, Experiment, to_plain
+from prosody_tts.config import LABELS, ROOT, Experiment, RunConfig, to_plain
 from prosody_tts.errors import UserError
 from prosody_tts.files import digest, file_digest, read_json, write_json
 
@@ -33,10 +33,10 @@ VERSIONS = {
     "aligner": 4,
     "alignment": 3,
     "labels": 1,
-    "acoustic": 6,
+    "acoustic": 7,
     "sampler": 4,
     "evaluate": 1,
-    "report": 1,
+    "report": 2,
 }
 #: Audio settings at the values that leave a recording and its analysis as they are without them.
 PLAIN_AUDIO = {
@@ -230,13 +230,19 @@ def _audio_settings(experiment: Experiment) -> dict[str, Any]:
 
 def _acoustic_settings(experiment: Experiment) -> dict[str, Any]:
     """The settings that stage one reads: a baseline ignores what only a reference encoder uses."""
-    settings = {**to_plain(experiment.acoustic), "units": experiment.units}
+    own = experiment.acoustic
+    settings = {**to_plain(own), "units": experiment.units}
+    kl = tuple(name for name in settings if name == "kl" or name.startswith("kl_"))
+    hearing = ("latent", "hearing", "pool", "reference_phones")
     unused = {
-        "none": ("latent", "pool", "kl", "kl_warmup", "units", "conditioning", "contour_weight"),
-        "deterministic": ("kl", "kl_warmup"),
+        "none": ("units", "conditioning", "contour_weight", *hearing, *kl),
+        "explicit": (*hearing, *kl),
+        "deterministic": kl,
         "variational": (),
     }
-    return {name: value for name, value in settings.items() if name not in unused[experiment.acoustic.reference]}
+    idle = {"pool": own.hearing == "gst", "kl_free_of": own.kl_free == 0, "kl_later": own.kl_every_later is None}
+    left_out = {*unused[own.reference], *(name for name, is_idle in idle.items() if is_idle)}
+    return {name: value for name, value in settings.items() if name not in left_out}
 
 
 def _acoustic_label(experiment: Experiment) -> str:
@@ -320,8 +326,24 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
 
 
+def pool_seeds(experiments: Mapping[str, Experiment]) -> dict[str, list[Experiment]]:
+    """Systems that differ in their seed alone become one, in the order given: name without its seed -> its seeds."""
+    alike: dict[str, list[str]] = {}
+    for name, experiment in experiments.items():
+        alike.setdefault(digest(to_plain(replace(experiment, seed=0, run=RunConfig()))), []).append(name)
+    pooled: dict[str, list[Experiment]] = {}
+    for names in alike.values():
+        # A sweep's point is called by its file and what varies, the seed among it.
+        parts = names[0].split(", ")
+        bare = ", ".join(part for part in parts if part != f"seed={experiments[names[0]].seed}")
+        pooled[names[0] if bare in pooled else bare] = [experiments[name] for name in names]
+    return pooled
+
+
 def report(experiments: Mapping[str, Experiment], out: Path, command: str = "") -> Any:
     """Write table, figures and page from the finished evaluations of systems that share a corpus.
+
+    The seeds of a system are one row.
 
     Args:
         experiments: system -> its experiment, in the order of the table.
@@ -335,19 +357,26 @@ def report(experiments: Mapping[str, Experiment], out: Path, command: str = "") 
         UserError: a system has not been evaluated.
     """
     evaluations: dict[str, Path] = {}
+    repeats: dict[str, list[Path]] = {}
     identities: dict[str, str] = {}
     corpora: dict[str, Stage] = {}
-    for name, experiment in experiments.items():
-        stages = plan(experiment)
-        corpora[stages[0].key] = stages[0]
-        measured = [(name, stages[-1])] if experiment.vectors == "labels" else [(COPY, stages[-2]), (name, stages[-1])]
-        for system, stage in measured:
-            if not is_done(stage):
-                raise UserError(
-                    f"{system} has not been evaluated with these settings; run 'prosody-tts evaluate' first"
-                )
-            evaluations[system] = folder(stage)
-            identities[system] = stage.identity
+    pooled = pool_seeds(experiments)
+    for name, seeds in pooled.items():
+        for experiment in seeds:
+            stages = plan(experiment)
+            corpora[stages[0].key] = stages[0]
+            for stage in stages[-1:] if experiment.vectors == "labels" else stages[-2:]:
+                system = COPY if stage.experiment.system == COPY else name
+                if not is_done(stage):
+                    raise UserError(
+                        f"{system} has not been evaluated with these settings; run 'prosody-tts evaluate' first"
+                    )
+                first_seed = system == COPY or experiment is seeds[0]
+                identities[system if first_seed else f"{system}, seed {experiment.seed}"] = stage.identity
+                if first_seed:
+                    evaluations[system] = folder(stage)
+                else:
+                    repeats.setdefault(system, []).append(folder(stage))
     if len(corpora) > 1:
         raise UserError("a table compares systems on one corpus; these settings name several")
     first = next(iter(experiments.values()))
@@ -371,6 +400,7 @@ def report(experiments: Mapping[str, Experiment], out: Path, command: str = "") 
         command=command,
         identities=identities,
         versions=versions(),
+        seeds=tuple(sorted({one.seed for seeds in pooled.values() for one in seeds})) if repeats else (),
         notes=_left_out([f"{fault.item} ({fault.reason})" for fault in corpus.faults if fault.bad]),
     )
     settings: dict[str, Any] = {
@@ -384,8 +414,8 @@ def report(experiments: Mapping[str, Experiment], out: Path, command: str = "") 
     if made_from.exists() and digest(read_json(made_from)) == digest(inputs):
         return (labels_table if labels else build).show(out, provenance)
     if labels:
-        shown = labels_table.build(out, evaluations, provenance, **settings)
+        shown = labels_table.build(out, evaluations, provenance, repeats=repeats, **settings)
     else:
-        shown = build.build(out, evaluations, Clips(corpus), provenance, **settings)
+        shown = build.build(out, evaluations, Clips(corpus), provenance, repeats=repeats, **settings)
     write_json(made_from, inputs)
     return shown

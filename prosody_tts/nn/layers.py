@@ -28,6 +28,39 @@ class SentenceDropout(nn.Module):
         return x * nn.functional.dropout(kept, self.share)
 
 
+class MaskedBatchNorm(nn.Module):
+    """Batch normalisation (Ioffe and Szegedy 2015) over the places in a mask alone.
+
+    The usual kind takes mean and variance over padding too, so that how an utterance is heard in training, and by the
+    running statistics ever after, would depend on how long its neighbours are.
+
+    Shapes: x [B, ..., D], mask [B, ...] -> [B, ..., D], zero outside the mask.
+    """
+
+    running_mean: Tensor
+    running_variance: Tensor
+
+    def __init__(self, width: int, momentum: float = 0.1, epsilon: float = 1e-5) -> None:
+        super().__init__()
+        self.momentum, self.epsilon = momentum, epsilon
+        self.weight = nn.Parameter(torch.ones(width))
+        self.bias = nn.Parameter(torch.zeros(width))
+        self.register_buffer("running_mean", torch.zeros(width))
+        self.register_buffer("running_variance", torch.ones(width))
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        inside = mask[..., None].to(x.dtype)
+        mean, variance = self.running_mean, self.running_variance
+        if self.training:
+            axes, count = tuple(range(x.ndim - 1)), inside.sum()
+            mean = (x * inside).sum(axes) / count
+            variance = ((x - mean).square() * inside).sum(axes) / count
+            with torch.no_grad():
+                self.running_mean.lerp_(mean, self.momentum)
+                self.running_variance.lerp_(variance * count / (count - 1).clamp(min=1), self.momentum)
+        return ((x - mean) * (variance + self.epsilon).rsqrt() * self.weight + self.bias) * inside
+
+
 class ConvBlock(nn.Module):
     """Residual convolution over time, pre-activated: normalise channels, rectify, convolve.
 

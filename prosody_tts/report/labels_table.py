@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from prosody_tts.errors import UserError
 from prosody_tts.evaluation.label_metrics import METRICS, TrackLike, summarise_labels
-from prosody_tts.evaluation.labels import read_label_results
+from prosody_tts.evaluation.labels import LabelResult, read_label_results
 from prosody_tts.evaluation.summary import Row
 from prosody_tts.files import read_json, write_json, write_text
 from prosody_tts.report.provenance import Provenance
-from prosody_tts.report.table import interval, markdown_grid, number, plus_minus
+from prosody_tts.report.table import count, interval, markdown_grid, number, plus_minus, seeds_note
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -30,6 +30,7 @@ def build(
     systems: Mapping[str, Path],
     provenance: Provenance,
     *,
+    repeats: Mapping[str, Sequence[Path]] | None = None,
     confidence: float = 0.95,
     resamples: int = 2000,
     seed: int = 0,
@@ -40,6 +41,7 @@ def build(
         folder: of the report.
         systems: name -> folder of its evaluation, in the order of the table.
         provenance: printed under the table.
+        repeats: name -> folders of the evaluations of the system's other seeds.
         confidence: coverage of intervals.
         resamples: bootstrap resamples.
         seed: of the resamples.
@@ -47,24 +49,30 @@ def build(
     Raises:
         UserError: an evaluation is missing, broken, or of other utterances than the others.
     """
-    results = {name: read_label_results(path) for name, path in systems.items()}
+    runs = {name: [path, *(repeats or {}).get(name, ())] for name, path in systems.items()}
+    results = {name: [read_label_results(path) for path in paths] for name, paths in runs.items()}
     first = next(iter(results))
-    for name, found in results.items():
-        if [result.id for result in found] != [result.id for result in results[first]]:
+    expected = [result.id for result in results[first][0]]
+    for name, seeds in results.items():
+        if any([result.id for result in found] != expected for found in seeds):
             raise UserError(
                 f"'{name}' and '{first}' were evaluated on different utterances; "
                 "evaluate both with the same corpus, data.seed, evaluation.split and evaluation.limit"
             )
-    grouped: dict[str, dict[str, list[Mapping[str, TrackLike]]]] = {}
-    for name, found in results.items():
-        sentences = grouped.setdefault(name, {})
-        for result in found:
-            sentences.setdefault(result.sentence, []).append(result.tracks)
-    rows = summarise_labels(grouped, confidence, resamples, seed)
+    grouped = {name: [_by_sentence(found) for found in seeds] for name, seeds in results.items()}
+    others = {name: seeds[1:] for name, seeds in grouped.items()}
+    rows = summarise_labels({name: seeds[0] for name, seeds in grouped.items()}, confidence, resamples, seed, others)
     write_json(folder / "table.json", [row.to_dict() for row in rows])
     write_json(folder / "provenance.json", provenance.to_dict())
     write_text(folder / "table.md", markdown(rows, provenance))
     return terminal(rows, provenance)
+
+
+def _by_sentence(results: Sequence[LabelResult]) -> dict[str, list[Mapping[str, TrackLike]]]:
+    sentences: dict[str, list[Mapping[str, TrackLike]]] = {}
+    for result in results:
+        sentences.setdefault(result.sentence, []).append(result.tracks)
+    return sentences
 
 
 def show(folder: Path, provenance: Provenance) -> Group:
@@ -87,6 +95,7 @@ def _notes(rows: Sequence[Row], provenance: Provenance) -> list[str]:
     n = max((row.n for row in rows), default=0)
     return [
         f"Value ± half its bootstrap interval over {n} sentences; tokens of all sentences are pooled.",
+        *seeds_note(rows),
         *(f"{METRICS[name].label}: {METRICS[name].definition}" for name in main),
         *provenance.notes,
         provenance.line(),
@@ -113,6 +122,6 @@ def markdown(rows: Sequence[Row], provenance: Provenance) -> str:
     """The short table, the footer and every metric as Markdown."""
     titles, short = _short(rows)
     lines = [*markdown_grid(titles, short), "", *(f"- {note}" for note in _notes(rows, provenance))]
-    body = [[row.system, row.metric, number(row.value), interval(row) or "—", str(row.n)] for row in rows]
+    body = [[row.system, row.metric, number(row.value), interval(row) or "—", count(row)] for row in rows]
     lines += ["", "## Every metric", "", *markdown_grid(["system", "metric", "value", "interval", "n"], body)]
     return "\n".join(lines) + "\n"
