@@ -188,6 +188,25 @@ def evaluate(arguments: Arguments = None, workers: Workers = None) -> None:
 
 
 @app.command()
+def probe(arguments: Arguments = None, workers: Workers = None) -> None:
+    """Ask what a system's word vectors carry.
+
+    Reads phones, F0, energy and duration from them, and swaps them between renditions. Trains stage one if need be.
+    """
+    experiment = _experiment(arguments)
+    from prosody_tts.report.probes import build, check_probes
+
+    check_probes(experiment)
+    _run(experiment, workers, PREPARATION | {"acoustic"})
+    from data_modules.corpora.contract import silent
+
+    shown, folder = build(experiment, silent)
+    _out().print(shown)
+    for path in sorted(folder.glob("*.*")):
+        print(path)
+
+
+@app.command()
 def sweep(
     arguments: Arguments = None,
     workers: Workers = None,
