@@ -86,12 +86,8 @@ class AcousticStage(LightningModule):
         return f0.sum() / batch.word_voiced.sum().clamp(min=1) + energy.sum() / (present > 0).sum().clamp(min=1)
 
     def weight_of_kl(self) -> float:
-        """The annealed weight, linear from 0 (CopyCat, arXiv 2004.14617); 0 on steps that do not count."""
-        settings, step = self.settings, self.global_step
-        if step % kl_interval(step, settings.kl_every, settings.kl_every_later, settings.kl_later):
-            return 0.0
-        warmup = settings.kl_warmup * self.trainer.estimated_stepping_batches
-        return settings.kl * min(1.0, step / max(1.0, warmup))
+        """Weight of the Kullback-Leibler term at the present step."""
+        return kl_weight(self.settings, self.global_step, int(self.trainer.estimated_stepping_batches))
 
     def training_step(self, batch: AcousticBatch, batch_idx: int) -> Tensor:
         terms, weights = self.losses(batch), self.weights()
@@ -142,9 +138,16 @@ def kl_with_free_bits(nats: Tensor, free: float, of: Literal["dimension", "unit"
     return nats.mean(0).clamp(min=free).sum() if of == "dimension" else nats.sum(1).clamp(min=free).mean()
 
 
-def kl_interval(step: int, every: int, later: int | None, since: int) -> int:
-    """The divergence counts on steps that this divides (Zhang et al., arXiv 1812.04342, section 3)."""
-    return every if later is None or step < since else later
+def kl_weight(settings: AcousticConfig, step: int, steps: int) -> float:
+    """Weight of the divergence at a step of so many: grows from 0 linearly (CopyCat, arXiv 2004.14617).
+
+    The divergence counts every ``kl_every`` steps, from step ``kl_later`` every ``kl_every_later`` (Zhang et al., arXiv
+    1812.04342, section 3).
+    """
+    late = settings.kl_every_later is not None and step >= settings.kl_later
+    if step % ((settings.kl_every_later or 1) if late else settings.kl_every):
+        return 0.0
+    return settings.kl * min(1.0, step / max(1.0, settings.kl_warmup * steps))
 
 
 def active_dimensions(means: Tensor, threshold: float = 0.01) -> int:
@@ -184,4 +187,4 @@ def collapse_warning(watched: dict[str, Any], dimensions: int, variational: bool
     return None
 
 
-__all__ = ["AcousticStage", "active_dimensions", "collapse_warning", "kl_interval", "kl_with_free_bits", "watch"]
+__all__ = ["AcousticStage", "active_dimensions", "collapse_warning", "kl_weight", "kl_with_free_bits", "watch"]
