@@ -141,14 +141,11 @@ def train(arguments: Arguments = None, workers: Workers = None) -> None:
     """Train the stages of one system."""
     experiment = _experiment(arguments)
     _run(experiment, workers, TRAINING)
-    from prosody_tts.files import read_json
-    from prosody_tts.pipeline import RESULT, folder, plan
+    from prosody_tts.pipeline import folder, plan
 
     for stage in plan(experiment):
         if stage.kind in {"acoustic", "sampler"}:
             print(f"{stage.label}: {folder(stage)}")
-            if (warning := read_json(folder(stage) / RESULT)["metrics"].get("warning")) is not None:
-                print(f"warning: {warning}")
 
 
 @app.command()
@@ -299,12 +296,15 @@ def _corpus_experiment(arguments: Sequence[str] | None) -> Experiment:
 
 def _run(experiment: Experiment, workers: int | None, kinds: frozenset[str] | None = None) -> None:
     """Run a system's stages, or those of some kinds."""
-    from prosody_tts.pipeline import plan
+    from prosody_tts.pipeline import plan, training_warnings
     from prosody_tts.schedule import run_all
 
     run = experiment.run
     stages = [stage for stage in plan(experiment) if kinds is None or stage.kind in kinds]
     _check(conclude(run_all(stages, run.workers if workers is None else workers, run.threads, progress=run.progress)))
+    if any(stage.kind in {"acoustic", "sampler"} for stage in stages):
+        for warning in training_warnings(experiment):
+            print(f"warning: {warning}", file=sys.stderr)
 
 
 def _check(status: int) -> None:

@@ -326,6 +326,13 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
 
 
+def training_warnings(experiment: Experiment) -> list[str]:
+    """What the finished trainings of a system warn of, such as a posterior that has collapsed."""
+    trained = [stage for stage in plan(experiment) if stage.kind in {"acoustic", "sampler"} and is_done(stage)]
+    told = [(stage.label, read_json(folder(stage) / RESULT)["metrics"].get("warning")) for stage in trained]
+    return [f"{label}, seed {experiment.seed}: {warning}" for label, warning in told if warning is not None]
+
+
 def pool_seeds(experiments: Mapping[str, Experiment]) -> dict[str, list[Experiment]]:
     """Systems that differ in their seed alone become one, in the order given: name without its seed -> its seeds."""
     alike: dict[str, list[str]] = {}
@@ -401,7 +408,10 @@ def report(experiments: Mapping[str, Experiment], out: Path, command: str = "") 
         identities=identities,
         versions=versions(),
         seeds=tuple(sorted({one.seed for seeds in pooled.values() for one in seeds})) if repeats else (),
-        notes=_left_out([f"{fault.item} ({fault.reason})" for fault in corpus.faults if fault.bad]),
+        notes=(
+            *dict.fromkeys(warning for experiment in experiments.values() for warning in training_warnings(experiment)),
+            *_left_out([f"{fault.item} ({fault.reason})" for fault in corpus.faults if fault.bad]),
+        ),
     )
     settings: dict[str, Any] = {
         "confidence": first.evaluation.confidence,
