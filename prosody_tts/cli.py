@@ -185,6 +185,25 @@ def evaluate(arguments: Arguments = None, workers: Workers = None) -> None:
 
 
 @app.command()
+def probe(arguments: Arguments = None, workers: Workers = None) -> None:
+    """Ask what a system's word vectors carry.
+
+    Reads phones, F0, energy and duration from them, and swaps them between renditions. Trains stage one if need be.
+    """
+    experiment = _experiment(arguments)
+    from prosody_tts.report.probes import build, check_probes
+
+    check_probes(experiment)
+    _run(experiment, workers, PREPARATION | {"acoustic"})
+    from data_modules.corpora.contract import silent
+
+    shown, folder = build(experiment, silent)
+    _out().print(shown)
+    for path in sorted(folder.glob("*.*")):
+        print(path)
+
+
+@app.command()
 def sweep(
     arguments: Arguments = None,
     workers: Workers = None,
@@ -298,12 +317,15 @@ def _corpus_experiment(arguments: Sequence[str] | None) -> Experiment:
 
 def _run(experiment: Experiment, workers: int | None, kinds: frozenset[str] | None = None) -> None:
     """Run a system's stages, or those of some kinds."""
-    from prosody_tts.pipeline import plan
+    from prosody_tts.pipeline import plan, training_warnings
     from prosody_tts.schedule import run_all
 
     run = experiment.run
     stages = [stage for stage in plan(experiment) if kinds is None or stage.kind in kinds]
     _check(conclude(run_all(stages, run.workers if workers is None else workers, run.threads, progress=run.progress)))
+    if any(stage.kind in {"acoustic", "sampler"} for stage in stages):
+        for warning in training_warnings(experiment):
+            print(f"warning: {warning}", file=sys.stderr)
 
 
 def _check(status: int) -> None:

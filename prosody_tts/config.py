@@ -35,7 +35,7 @@ Part = Literal[
 Size = Literal["smoke", "demo", "paper"]
 Units = Literal["utterance", "word", "phone"]
 Context = Literal["phones", "bert", "tags", "graph"]
-Family = Literal["none", "tacotron2", "durian", "kathaka", "camp"]
+Family = Literal["none", "tacotron2", "durian", "kathaka", "camp", "word", "phone", "explicit"]
 AudioPreset = Literal["papers", "hifigan", "speecht5", "vocos", "bigvgan"]
 
 #: What ``corpus_path`` must be, of the corpora that need it.
@@ -51,6 +51,13 @@ CORPUS_PATHS = {
 
 #: Corpora of labels without recordings, and the dimensions of their explicit vectors, in order.
 LABELS: dict[str, tuple[str, ...]] = {"ljspeech_timing": ("timing", "pause"), "helsinki": ("prominence", "boundary")}
+
+#: Dimensions of explicit vectors by unit, in order (``nn.reference.explicit``).
+EXPLICIT: dict[Units, tuple[str, ...]] = {
+    "utterance": ("f0", "f0_range", "f0_rise", "energy", "energy_range", "energy_rise", "pace"),
+    "word": ("f0", "voicing", "energy", "pace"),
+    "phone": ("f0", "voicing", "energy", "pace"),
+}
 
 ROOT = Path(__file__).resolve().parent.parent
 EXPERIMENTS = ROOT / "experiments"
@@ -261,8 +268,13 @@ class AlignerConfig:
 class AcousticConfig:
     """Stage one: phones and prosody vectors to mel spectrograms."""
 
-    reference: Literal["none", "variational", "deterministic"] = "none"
-    """Where prosody vectors come from: nowhere (baseline), Kathaka's or CAMP's reference encoder."""
+    reference: Literal["none", "variational", "deterministic", "explicit"] = "none"
+    """Where prosody vectors come from: nowhere (baseline), a Gaussian a unit (Kathaka), a point a unit (CAMP), or
+    measured F0, energy and duration with no encoder (ours)."""
+    hearing: Literal["convolutional", "gst", "camp", "gated"] = "convolutional"
+    """What hears a recording below a learned posterior: two convolutions and a BiLSTM (ours); Kathaka's six 2-D
+    convolutions and GRU (of utterances); CAMP's three convolutions and two BiLSTMs; six gated convolutions and a BiLSTM
+    (arXiv 2301.11446)."""
     reference_phones: bool = True
     """Whether the reference encoder is given the phones' states, as CAMP's is; Kathaka's hears the mel alone."""
     conditioning: Literal["placed", "concatenated"] = "placed"
@@ -277,12 +289,23 @@ class AcousticConfig:
     which is told no durations and finds them itself."""
     latent: int = 8
     """Dimensions of a prosody vector (both papers leave it open; arXiv 2301.11446 has 64 and 8)."""
-    pool: Literal["last", "middle", "mean", "fifths"] = "last"
-    """How frames become one vector a unit; CAMP takes the last frame."""
+    pool: Literal["last", "middle", "mean", "ends", "fifths"] = "last"
+    """How frames become one vector a unit; CAMP takes the last frame, arXiv 2301.11446 the middle one, of utterances
+    both ends."""
     kl: float = 1e-4
     """Weight of the Kullback-Leibler term after annealing, per frame-normalised loss (ours)."""
     kl_warmup: float = 0.3
     """Share of the steps over which the weight grows linearly from 0 (CopyCat anneals linearly)."""
+    kl_free: float = 0.0
+    """Free bits, in nats: less divergence than this costs nothing (Kingma et al., arXiv 1606.04934, appendix C.8)."""
+    kl_free_of: Literal["dimension", "unit"] = "dimension"
+    """What has ``kl_free``: each dimension of the vectors, its divergence averaged over a batch, or each unit."""
+    kl_every: int = 1
+    """The Kullback-Leibler term counts every so many steps (arXiv 1812.04342: 100)."""
+    kl_every_later: int | None = None
+    """And from step ``kl_later`` every so many (arXiv 1812.04342: 400); none goes on as before."""
+    kl_later: int = 15000
+    """Training step from which ``kl_every_later`` holds (arXiv 1812.04342)."""
     width: int = 128
     """Channels (ours)."""
     phone_layers: int = 3
@@ -449,8 +472,10 @@ class Experiment:
 
     @property
     def latent(self) -> int:
-        """Dimensions of the vectors that stage two predicts: the corpus's labels, or stage one's."""
-        return len(LABELS[self.corpus]) if self.vectors == "labels" else self.acoustic.latent
+        """Dimensions of the prosody vectors: the corpus's labels, explicit measures, or as many as stage one learns."""
+        if self.vectors == "labels":
+            return len(LABELS[self.corpus])
+        return len(EXPLICIT[self.units]) if self.acoustic.reference == "explicit" else self.acoustic.latent
 
     @property
     def exact_times(self) -> bool:
@@ -612,6 +637,7 @@ def _validate(experiment: Experiment) -> None:
     _validate_audio(experiment.audio)
     _validate_run(experiment.run)
     _validate_decoder(experiment.acoustic)
+    _validate_reference(experiment)
     positive = {
         "run.feature_workers": 1 if experiment.run.feature_workers is None else experiment.run.feature_workers,
         "run.workers": experiment.run.workers,
@@ -619,6 +645,8 @@ def _validate(experiment: Experiment) -> None:
         "run.devices": experiment.run.devices,
         "run.checkpoint_steps": 1 if experiment.run.checkpoint_steps is None else experiment.run.checkpoint_steps,
         "acoustic.latent": experiment.acoustic.latent,
+        "acoustic.kl_every": experiment.acoustic.kl_every,
+        "acoustic.kl_every_later": experiment.acoustic.kl_every_later or 1,
         "acoustic.width": experiment.acoustic.width,
         "acoustic.recurrent": experiment.acoustic.recurrent,
         "acoustic.recurrent_layers": experiment.acoustic.recurrent_layers,
@@ -712,6 +740,20 @@ def _validate_decoder(acoustic: AcousticConfig) -> None:
             f"acoustic.shortest={acoustic.shortest:g} and acoustic.longest={acoustic.longest:g} are frames a phone; "
             "they must be above 0 and rise"
         )
+
+
+def _validate_reference(experiment: Experiment) -> None:
+    settings = experiment.acoustic
+    if settings.reference in {"deterministic", "variational"} and settings.hearing == "gst":
+        if experiment.units != "utterance":
+            raise UserError(
+                f"acoustic.hearing=gst gives one vector an utterance and units={experiment.units} needs more; give "
+                "units=utterance or another hearing"
+            )
+        if settings.reference_phones:
+            raise UserError("acoustic.hearing=gst hears the mel alone; give acoustic.reference_phones=false")
+    if settings.kl_free < 0:
+        raise UserError(f"acoustic.kl_free={settings.kl_free:g} must not be negative")
 
 
 def _validate_labels(experiment: Experiment) -> None:

@@ -21,7 +21,7 @@ from filelock import FileLock
 
 from data_modules.corpora import CORPORA
 from data_modules.corpora.contract import Progress
-from prosody_tts.config import LABELS, ROOT, Experiment, to_plain
+from prosody_tts.config import LABELS, ROOT, Experiment, RunConfig, to_plain
 from prosody_tts.errors import UserError
 from prosody_tts.files import digest, file_digest, read_json, write_json
 
@@ -262,18 +262,24 @@ def _with_optim(settings: dict[str, Any]) -> dict[str, Any]:
 
 def _acoustic_settings(experiment: Experiment) -> dict[str, Any]:
     """The settings that stage one reads: a baseline ignores what only a reference encoder uses, and so on."""
-    settings = {**_with_optim(to_plain(experiment.acoustic)), "units": experiment.units}
+    own = experiment.acoustic
+    settings = {**_with_optim(to_plain(own)), "units": experiment.units}
+    kl = tuple(name for name in settings if name == "kl" or name.startswith("kl_"))
+    hearing = ("latent", "hearing", "pool", "reference_phones")
     unused = {
-        "none": ("latent", "pool", "kl", "kl_warmup", "units", "conditioning", "contour_weight"),
-        "deterministic": ("kl", "kl_warmup"),
+        "none": ("units", "conditioning", "contour_weight", *hearing, *kl),
+        "explicit": (*hearing, *kl),
+        "deterministic": kl,
         "variational": (),
     }
-    read = PARTICULAR.get(experiment.acoustic.encoder, set()) | PARTICULAR.get(experiment.acoustic.decoder, set())
-    left = set().union(*PARTICULAR.values()) - read | set(unused[experiment.acoustic.reference])
+    idle = {"pool": own.hearing == "gst", "kl_free_of": own.kl_free == 0, "kl_later": own.kl_every_later is None}
+    read = PARTICULAR.get(own.encoder, set()) | PARTICULAR.get(own.decoder, set())
+    left_out = set().union(*PARTICULAR.values()) - read
+    left_out |= {*unused[own.reference], *(name for name, is_idle in idle.items() if is_idle)}
     return {
         name: value
         for name, value in settings.items()
-        if name not in left and (name not in PLAIN_ACOUSTIC or value != PLAIN_ACOUSTIC[name])
+        if name not in left_out and (name not in PLAIN_ACOUSTIC or value != PLAIN_ACOUSTIC[name])
     }
 
 
@@ -360,8 +366,31 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
 
 
+def training_warnings(experiment: Experiment) -> list[str]:
+    """What the finished trainings of a system warn of, such as a posterior that has collapsed."""
+    trained = [stage for stage in plan(experiment) if stage.kind in {"acoustic", "sampler"} and is_done(stage)]
+    told = [(stage.label, read_json(folder(stage) / RESULT)["metrics"].get("warning")) for stage in trained]
+    return [f"{label}, seed {experiment.seed}: {warning}" for label, warning in told if warning is not None]
+
+
+def pool_seeds(experiments: Mapping[str, Experiment]) -> dict[str, list[Experiment]]:
+    """Systems that differ in their seed alone become one, in the order given: name without its seed -> its seeds."""
+    alike: dict[str, list[str]] = {}
+    for name, experiment in experiments.items():
+        alike.setdefault(digest(to_plain(replace(experiment, seed=0, run=RunConfig()))), []).append(name)
+    pooled: dict[str, list[Experiment]] = {}
+    for names in alike.values():
+        # A sweep's point is called by its file and what varies, the seed among it.
+        parts = names[0].split(", ")
+        bare = ", ".join(part for part in parts if part != f"seed={experiments[names[0]].seed}")
+        pooled[names[0] if bare in pooled else bare] = [experiments[name] for name in names]
+    return pooled
+
+
 def report(experiments: Mapping[str, Experiment], out: Path, command: str = "") -> Any:
     """Write table, figures and page from the finished evaluations of systems that share a corpus.
+
+    The seeds of a system are one row.
 
     Args:
         experiments: system -> its experiment, in the order of the table.
@@ -375,19 +404,26 @@ def report(experiments: Mapping[str, Experiment], out: Path, command: str = "") 
         UserError: a system has not been evaluated.
     """
     evaluations: dict[str, Path] = {}
+    repeats: dict[str, list[Path]] = {}
     identities: dict[str, str] = {}
     corpora: dict[str, Stage] = {}
-    for name, experiment in experiments.items():
-        stages = plan(experiment)
-        corpora[stages[0].key] = stages[0]
-        measured = [(name, stages[-1])] if experiment.vectors == "labels" else [(COPY, stages[-2]), (name, stages[-1])]
-        for system, stage in measured:
-            if not is_done(stage):
-                raise UserError(
-                    f"{system} has not been evaluated with these settings; run 'prosody-tts evaluate' first"
-                )
-            evaluations[system] = folder(stage)
-            identities[system] = stage.identity
+    pooled = pool_seeds(experiments)
+    for name, seeds in pooled.items():
+        for experiment in seeds:
+            stages = plan(experiment)
+            corpora[stages[0].key] = stages[0]
+            for stage in stages[-1:] if experiment.vectors == "labels" else stages[-2:]:
+                system = COPY if stage.experiment.system == COPY else name
+                if not is_done(stage):
+                    raise UserError(
+                        f"{system} has not been evaluated with these settings; run 'prosody-tts evaluate' first"
+                    )
+                first_seed = system == COPY or experiment is seeds[0]
+                identities[system if first_seed else f"{system}, seed {experiment.seed}"] = stage.identity
+                if first_seed:
+                    evaluations[system] = folder(stage)
+                else:
+                    repeats.setdefault(system, []).append(folder(stage))
     if len(corpora) > 1:
         raise UserError("a table compares systems on one corpus; these settings name several")
     first = next(iter(experiments.values()))
@@ -411,7 +447,11 @@ def report(experiments: Mapping[str, Experiment], out: Path, command: str = "") 
         command=command,
         identities=identities,
         versions=versions(),
-        notes=_left_out([f"{fault.item} ({fault.reason})" for fault in corpus.faults if fault.bad]),
+        seeds=tuple(sorted({one.seed for seeds in pooled.values() for one in seeds})) if repeats else (),
+        notes=(
+            *dict.fromkeys(warning for experiment in experiments.values() for warning in training_warnings(experiment)),
+            *_left_out([f"{fault.item} ({fault.reason})" for fault in corpus.faults if fault.bad]),
+        ),
     )
     settings: dict[str, Any] = {
         "confidence": first.evaluation.confidence,
@@ -424,8 +464,8 @@ def report(experiments: Mapping[str, Experiment], out: Path, command: str = "") 
     if made_from.exists() and digest(read_json(made_from)) == digest(inputs):
         return (labels_build if labels else build).show(out, provenance)
     if labels:
-        shown = labels_build.build(out, evaluations, provenance, **settings)
+        shown = labels_build.build(out, evaluations, provenance, repeats=repeats, **settings)
     else:
-        shown = build.build(out, evaluations, Clips(corpus), provenance, **settings)
+        shown = build.build(out, evaluations, Clips(corpus), provenance, repeats=repeats, **settings)
     write_json(made_from, inputs)
     return shown

@@ -43,7 +43,7 @@ from prosody_tts.errors import UserError
 from prosody_tts.files import digest, write_json
 from prosody_tts.pipeline import Stage
 from prosody_tts.samples import Samples
-from prosody_tts.stages.acoustic import AcousticStage, active_dimensions
+from prosody_tts.stages.acoustic import AcousticStage, collapse_warning, watch
 from prosody_tts.stages.fit import fit
 from prosody_tts.stages.sampler import SamplerStage
 from prosody_tts.synthesis import build_vocoder
@@ -324,16 +324,18 @@ def run_acoustic(stage: Stage, folder: Path, progress: Progress) -> dict[str, An
     data = AcousticData(store, spec, settings.optim.batch, experiment.seed, copies)
     loggers = lightning_loggers(experiment, folder, "acoustic")
     watching = _samples(experiment, data, folder)
-    metrics = fit(
-        module,
-        data,
-        settings.optim,
-        experiment.run,
-        experiment.seed,
-        folder,
-        loggers,
-        progress,
-        callbacks=watching,
+    metrics: dict[str, Any] = dict(
+        fit(
+            module,
+            data,
+            settings.optim,
+            experiment.run,
+            experiment.seed,
+            folder,
+            loggers,
+            progress,
+            callbacks=watching,
+        )
     )
     if settings.reference != "none":
         metrics |= _write_vectors(module, data, folder, progress)
@@ -350,25 +352,29 @@ def _samples(experiment: Experiment, data: AcousticData, folder: Path) -> list[C
     return [Samples(data, vocoder, rate, folder / "samples", every)]
 
 
-def _write_vectors(module: AcousticStage, data: AcousticData, folder: Path, progress: Progress) -> dict[str, float]:
+def _write_vectors(module: AcousticStage, data: AcousticData, folder: Path, progress: Progress) -> dict[str, Any]:
+    """Write the vectors of the corpus; say how much they tell, and warn where that is next to nothing."""
     module.eval().cpu()
     ids = data.store.ids("train", "dev", "test")
     means: dict[str, NDArray[np.float32]] = {}
     scales: dict[str, NDArray[np.float32]] = {}
-    kl = []
+    nats, variational = [], False
     for batch in data.loader(ids, shuffle=False):
         posterior = module.posterior(batch)
         assert posterior is not None
+        variational = posterior.scale is not None
         spread = torch.zeros_like(posterior.mean) if posterior.scale is None else posterior.scale
         lengths = batch.text.unit_lengths(module.model.units).tolist()
-        divergence = posterior.kl()
+        divergence = posterior.kl_by_dimension()
         for row, (name, length) in enumerate(zip(batch.text.ids, lengths, strict=True)):
             means[name], scales[name] = posterior.mean[row, :length].numpy(), spread[row, :length].numpy()
-            kl.append(divergence[row, :length])
+            nats.append(divergence[row, :length])
         progress(len(means), len(ids), "writing vectors")
     VectorStore.write(folder, ids, [means[name] for name in ids], [scales[name] for name in ids])
     joined = torch.from_numpy(np.concatenate(list(means.values())))
-    return {"active_dimensions": active_dimensions(joined), "kl_nats": float(torch.cat(kl).mean())}
+    watched = watch(joined, torch.cat(nats))
+    warning = collapse_warning(watched, joined.shape[1], variational)
+    return {**watched, **({} if warning is None else {"warning": warning})}
 
 
 def run_sampler(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]:

@@ -26,7 +26,9 @@ from prosody_tts.nn.decoders import (
 from prosody_tts.nn.durations import DurationModel
 from prosody_tts.nn.phones import ENCODERS, FastPhoneEncoder, PhoneEncoder, TacotronPhoneEncoder
 from prosody_tts.nn.priors import AutoregressivePrior, GaussianPrior
-from prosody_tts.nn.reference import REFERENCES
+from prosody_tts.nn.reference import HEADS, HEARINGS, ExplicitReference, Hearing, LearnedReference, ReferenceEncoder
+from prosody_tts.nn.reference.framewise import CampHearing, ConvolutionalHearing, GatedHearing
+from prosody_tts.nn.reference.gst import GstHearing
 from prosody_tts.nn.sampler import UNIT_CONTEXTS, SamplerModel
 from prosody_tts.nn.speakers import SpeakerEmbedding
 
@@ -63,19 +65,10 @@ def build_acoustic(experiment: Experiment, sizes: Sizes) -> AcousticModel:
     phones = build_encoder(settings, sizes)
     reference, conditioning, contour, inputs = None, None, None, settings.width
     if settings.reference != "none":
-        reference = REFERENCES[settings.reference](
-            mels=sizes.mels,
-            states=settings.width if settings.reference_phones else 0,
-            width=settings.width,
-            latent=settings.latent,
-            kernel=settings.kernel,
-            pool=settings.pool,
-            stride=settings.frames_per_step,
-            dropout=settings.dropout,
-        )
-        conditioning = CONDITIONINGS[settings.conditioning](units, settings.width, settings.latent)
+        reference = build_reference(experiment, sizes)
+        conditioning = CONDITIONINGS[settings.conditioning](units, settings.width, experiment.latent)
         inputs = conditioning.width
-        contour = Contour(units, settings.latent) if settings.contour_weight > 0 else None
+        contour = Contour(units, experiment.latent) if settings.contour_weight > 0 else None
     timed = DECODERS[settings.decoder].timed
     return AcousticModel(
         units=units,
@@ -105,6 +98,29 @@ def build_encoder(settings: AcousticConfig, sizes: Sizes) -> PhoneEncoder:
         ),
     }
     return makers[ENCODERS[settings.encoder]]()
+
+
+def build_reference(experiment: Experiment, sizes: Sizes) -> ReferenceEncoder:
+    """The reference encoder of ``acoustic.reference``: explicit, or ``acoustic.hearing`` below its head."""
+    settings, units = experiment.acoustic, experiment.units
+    if settings.reference == "explicit":
+        return ExplicitReference(units, sizes.f0_mean, sizes.f0_scale)
+    shape: dict[str, Any] = {
+        "mels": sizes.mels,
+        "states": settings.width if settings.reference_phones else 0,
+        "width": settings.width,
+        "pool": settings.pool,
+        "stride": settings.frames_per_step,
+        "dropout": settings.dropout,
+    }
+    makers: dict[type[Hearing], Callable[[], Hearing]] = {
+        ConvolutionalHearing: lambda: ConvolutionalHearing(**shape, kernel=settings.kernel),
+        GstHearing: lambda: GstHearing(sizes.mels),
+        CampHearing: lambda: CampHearing(**shape),
+        GatedHearing: lambda: GatedHearing(**shape, kernel=settings.kernel, halve=units == "utterance"),
+    }
+    hearing = makers[HEARINGS[settings.hearing]]()
+    return LearnedReference(hearing, HEADS[settings.reference](hearing.width, experiment.latent))
 
 
 def build_decoder(experiment: Experiment, sizes: Sizes, inputs: int) -> Decoder:

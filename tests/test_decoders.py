@@ -21,7 +21,7 @@ from prosody_tts.evaluation.attention import judge
 from prosody_tts.nn.acoustic import AcousticModel
 from prosody_tts.nn.decoders import Decoded
 from prosody_tts.nn.decoders.attention import guided, read_off
-from prosody_tts.nn.layers import MaskedBatchNorm, SteppedLSTM
+from prosody_tts.nn.layers import SteppedLSTM
 from prosody_tts.nn.units import length_mask
 from prosody_tts.parameters import PUBLISHED, count
 from prosody_tts.stages.acoustic import MEL_LOSSES
@@ -106,18 +106,6 @@ def test_an_lstm_steps_as_it_runs() -> None:
         out, state = lstm.step(step, state)
         stepped.append(out)
     torch.testing.assert_close(torch.stack(stepped, dim=1), lstm(x), atol=1e-6, rtol=1e-5)
-
-
-def test_padding_leaves_batch_statistics_alone_in_training_too() -> None:
-    torch.manual_seed(0)
-    rows = [torch.randn(length, 4) for length in (5, 2, 7)]
-    padded = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=9.0)
-    mask = length_mask(torch.tensor([5, 2, 7]))
-    norm, plain = MaskedBatchNorm(4), torch.nn.BatchNorm1d(4)
-    out, expected = norm(padded, mask), plain(torch.cat(rows))
-    torch.testing.assert_close(out[mask], expected)
-    assert not out[~mask].any()
-    torch.testing.assert_close(norm.norm.running_var, plain.running_var)
 
 
 @pytest.mark.parametrize("recorded", [True, False])

@@ -204,6 +204,18 @@ def test_a_trained_system_speaks_from_the_command_line(
         assert rate == 16000 and len(wave) > 0 and np.isfinite(wave).all() and np.abs(wave).max() > 0
 
 
+def test_probing_says_what_word_vectors_carry(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    evaluated(tiny(runs, "camp_oracle"))
+    assert cli.run(["probe", "camp_oracle", *TINY, f"run.folder={runs}", "--workers", "0"]) == 0
+    said = capsys.readouterr().out
+    assert "share moved" in said and "log_duration" in said
+    written = next((runs / "probes").glob("*/probes.json"))
+    found = read_json(written)
+    assert {row["which"] for row in found["swaps"]} == {"all", "swapped", "kept"}
+    assert all(math.isfinite(number) for number in numbers(found))
+    assert written.with_name("swaps.png").stat().st_size > 1000
+
+
 def test_preparing_and_evaluating_say_what_came_of_it(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     experiment = tiny(runs, "camp")
     evaluated(experiment)

@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from prosody_tts.config import load
-from prosody_tts.pipeline import COPY, plan, plan_all
+from prosody_tts.pipeline import COPY, plan, plan_all, pool_seeds
+from prosody_tts.sweeps import experiments_of, load_sweep
 
 
 def identities(*overrides: str, system: str = "camp") -> dict[str, str]:
@@ -96,3 +97,20 @@ def test_planning_loads_neither_torch_nor_spacy():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_seeds_of_a_sweep_are_pooled_under_the_systems_name():
+    named = {name: experiment for name, (_, experiment) in experiments_of(load_sweep("granularity")).items()}
+    assert len(named) == 12 and "word_oracle, seed=2" in named
+    pooled = pool_seeds(named)
+    assert list(pooled) == ["baseline", "kathaka_oracle", "word_oracle", "phone_oracle"]
+    assert all([one.seed for one in seeds] == [0, 1, 2] for seeds in pooled.values())
+    assert len({stages[-2].identity for stages in map(plan, named.values())}) == 1
+
+
+def test_systems_that_differ_in_more_than_their_seed_are_not_pooled():
+    one, other = load("camp"), load("camp", ["seed=1", "acoustic.latent=3"])
+    named = {"camp, seed=0": one, "camp, seed=1, acoustic.latent=3": other, "camp_bert": load("camp_bert")}
+    assert list(pool_seeds(named)) == ["camp", "camp, acoustic.latent=3", "camp_bert"]
+    clash = {"camp, seed=0": one, "camp, seed=1": load("camp", ["seed=1", "sampler.width=8"])}
+    assert list(pool_seeds(clash)) == ["camp", "camp, seed=1"]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from prosody_tts.errors import UserError
 from prosody_tts.evaluation import statistics
+from prosody_tts.evaluation.metrics import by_sentence
 from prosody_tts.evaluation.summary import COLUMNS, summarise
 from prosody_tts.report.papers import GAP_CLOSED, MUSHRA, ORACLES, oracle_of
 
@@ -194,3 +195,27 @@ def test_a_single_sentence_has_a_value_and_no_interval() -> None:
     single = {name: results[:4] for name, results in SYSTEMS.items()}
     row = rows_of(single)["kathaka", "mcd"]
     assert row.value > 0 and row.low is None and row.p is None
+
+
+def test_seeds_of_a_system_are_averaged_sentence_by_sentence() -> None:
+    seeds = [speak(0.5, 0.0, 0.03, seed) for seed in (2, 5, 9)]
+    alone = [rows_of({**SYSTEMS, "kathaka": results})["kathaka", "mcd"] for results in seeds]
+    pooled = rows_of({**SYSTEMS, "kathaka": seeds[0]}, repeats={"kathaka": seeds[1:]})
+    row, effect = pooled["kathaka", "mcd"], pooled["kathaka", "effect_sentiment"]
+    assert (row.seeds, row.n, effect.seeds, pooled["baseline", "mcd"].seeds) == (3, 24, 3, 1)
+    values = [one.value for one in alone]
+    assert row.value == pytest.approx(np.mean(values)) and row.seed_sd == pytest.approx(np.std(values, ddof=1))
+    each = [by_sentence(results)["log_f0_rmse"] for results in seeds]
+    vector = np.array([np.mean([one[sentence] for one in each]) for sentence in each[0]])
+    counts = statistics.resample_counts(24, 200, 0)
+    expected = statistics.percentile_interval(statistics.means(vector, counts), 0.95)
+    found = pooled["kathaka", "log_f0_rmse"]
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+    assert found.gap_closed is not None and found.p is not None
+    # More seeds are no more sentences: the interval narrows by what the seeds' noise was, not by the root of three.
+    assert pooled["baseline", "mcd"] == rows_of(SYSTEMS)["baseline", "mcd"]
+
+
+def test_seeds_evaluated_on_other_utterances_are_refused() -> None:
+    with pytest.raises(UserError, match="seed 2"):
+        summarise(SYSTEMS, resamples=20, repeats={"kathaka": [SYSTEMS["kathaka"][:-1]]})

@@ -34,14 +34,14 @@ BATCH = 16
 def evaluate(stage: Stage, store: FeatureStore, folder: Path, progress: Progress) -> dict[str, Any]:
     """Write ``utterances.jsonl`` and ``audio/`` of a system; return the means of its metrics over sentences."""
     experiment = stage.experiment
-    recordings = _held_out(store, experiment)
+    recordings = held_out(store, experiment)
     copy = experiment.system == pipeline.COPY
     speeches = _copies(recordings, experiment) if copy else _spoken(recordings, stage)
     results = []
     for recordings_of, speech, name in speeches:
         audio = Path("audio") / f"{name}.wav"
         write_wave(folder / audio, speech.wave, experiment.audio.sample_rate)
-        measured = analyse(_of_frames(speech.wave, len(speech.mel), experiment.audio), experiment.audio)
+        measured = analyse(of_frames(speech.wave, len(speech.mel), experiment.audio), experiment.audio)
         for recording in recordings_of:
             results.append(_measure(recording, speech, measured, audio, experiment.audio, readout=not copy))
         progress(len(results), len(recordings), "speaking and measuring")
@@ -49,7 +49,7 @@ def evaluate(stage: Stage, store: FeatureStore, folder: Path, progress: Progress
     return {name: float(np.mean(list(values.values()))) for name, values in by_sentence(results).items() if values}
 
 
-def _held_out(store: FeatureStore, experiment: Experiment) -> list[Recording]:
+def held_out(store: FeatureStore, experiment: Experiment) -> list[Recording]:
     """Recordings of the split: all renditions of the first ``evaluation.limit`` sentences."""
     recordings = [store.recording(name, with_bert=True) for name in store.ids(experiment.evaluation.split)]
     sentences = list(dict.fromkeys(r.utterance.sentence for r in recordings))[: experiment.evaluation.limit]
@@ -155,7 +155,7 @@ def _spoken_phones(sentence: Sentence) -> list[bool]:
     return [phone != PAUSE for phone in sentence.phones]
 
 
-def _of_frames(wave: NDArray[np.float32], frames: int, settings: AudioConfig) -> NDArray[np.float32]:
+def of_frames(wave: NDArray[np.float32], frames: int, settings: AudioConfig) -> NDArray[np.float32]:
     """Cut or pad a wave so that its analysis has exactly as many frames as its mel."""
     size = sample_count(frames, settings)
     wave = np.pad(wave[:size], (0, max(0, size - len(wave))))

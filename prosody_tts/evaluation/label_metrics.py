@@ -6,7 +6,7 @@ So a bootstrap over sentences resamples the sums and never the tokens.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -190,6 +190,7 @@ def summarise_labels(
     confidence: float,
     resamples: int,
     seed: int,
+    repeats: Mapping[str, Sequence[Mapping[str, Sequence[Mapping[str, TrackLike]]]]] | None = None,
 ) -> list[Row]:
     """Rows of the table: systems in the order given, metrics in the order of ``METRICS``.
 
@@ -198,20 +199,27 @@ def summarise_labels(
         confidence: coverage of the percentile intervals, over sentences.
         resamples: bootstrap resamples, the same sentences for every system.
         seed: of the resamples.
+        repeats: name -> the same of the system's other seeds; values and replicates are then means over seeds.
     """
     rows = []
     for system, sentences in systems.items():
         counts = statistics.resample_counts(len(sentences), resamples, seed)
-        values = measure([tracks for group in sentences.values() for tracks in group])
-        for name, value in values.items():
-            metric = METRICS[name]
-            sums = np.stack(
-                [sum(metric.sums(tracks[metric.dimension]) for tracks in group) for group in sentences.values()]  # type: ignore[misc]
-            )
+        runs = [sentences, *(repeats or {}).get(system, ())]
+        measured = [measure([tracks for group in run.values() for tracks in group]) for run in runs]
+        for name in [name for name in measured[0] if all(name in values for values in measured)]:
+            metric, each = METRICS[name], [values[name] for values in measured]
             interval = statistics.UNKNOWN
             if len(sentences) > 1:
-                interval = statistics.percentile_interval(metric.value(counts @ sums), confidence)
-            rows.append(
-                Row(system, name, value, interval.low, interval.high, len(sentences), unit="", better=metric.better)
-            )
+                replicates = np.mean([metric.value(counts @ _sums(metric, run)) for run in runs], axis=0)
+                interval = statistics.percentile_interval(replicates, confidence)
+            spread = float(np.std(each, ddof=1)) if len(runs) > 1 else None
+            row = Row(system, name, float(np.mean(each)), *interval.ends, len(sentences), unit="", better=metric.better)
+            rows.append(replace(row, seeds=len(runs), seed_sd=spread))
     return rows
+
+
+def _sums(metric: LabelMetric, sentences: Mapping[str, Sequence[Mapping[str, TrackLike]]]) -> Floats:
+    """A metric's sums of each sentence: [N, sums]."""
+    return np.stack(
+        [sum(metric.sums(tracks[metric.dimension]) for tracks in group) for group in sentences.values()]  # type: ignore[misc]
+    )

@@ -21,6 +21,11 @@ class Interval:
     low: float | None
     high: float | None
 
+    @property
+    def ends(self) -> tuple[float | None, float | None]:
+        """Both ends."""
+        return self.low, self.high
+
 
 UNKNOWN = Interval(None, None)
 

@@ -12,7 +12,7 @@ from prosody_tts.errors import UserError
 from prosody_tts.evaluation import statistics
 from prosody_tts.evaluation.effects import EFFECTS, shares
 from prosody_tts.evaluation.measure import Floats
-from prosody_tts.evaluation.metrics import METRICS, Better, Source, by_sentence
+from prosody_tts.evaluation.metrics import METRICS, Better, Source, by_sentence, nanmean
 from prosody_tts.evaluation.results import UtteranceResult, by_renditions
 from prosody_tts.report.papers import GAP_CLOSED, GAP_TO_ORACLE, ORACLES, oracle_of
 
@@ -87,6 +87,8 @@ class Row:
         paper_to_oracle: likewise towards the oracle.
         paper_to_oracle_half: half the width of its interval, or None.
         paper_source: where the figures stand.
+        seeds: trainings pooled; value and interval are of each sentence's mean over them.
+        seed_sd: standard deviation of the trainings' own values, or None for one.
     """
 
     system: str
@@ -109,6 +111,8 @@ class Row:
     paper_to_oracle: float | None = None
     paper_to_oracle_half: float | None = None
     paper_source: str | None = None
+    seeds: int = 1
+    seed_sd: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -122,12 +126,17 @@ class Row:
 
 @dataclass(frozen=True, eq=False)
 class _Estimate:
-    """A value with its replicates; ``by_sentence`` [N] (NaN where undefined) for metrics, None for effects."""
+    """A value with its replicates; ``by_sentence`` [N] (NaN where undefined) for metrics, None for effects.
+
+    ``seeds`` trainings are pooled, whose own values have the standard deviation ``seed_sd``.
+    """
 
     value: float
     replicates: Floats
     n: int
     by_sentence: Floats | None = None
+    seeds: int = 1
+    seed_sd: float | None = None
 
 
 def summarise(
@@ -137,6 +146,7 @@ def summarise(
     resamples: int = 2000,
     seed: int = 0,
     oracles: Mapping[str, str] = ORACLES,
+    repeats: Mapping[str, Sequence[Sequence[UtteranceResult]]] | None = None,
 ) -> list[Row]:
     """Turn evaluations into rows, systems in the order given, metrics in the order of ``COLUMNS``.
 
@@ -150,13 +160,22 @@ def summarise(
         resamples: bootstrap resamples.
         seed: of the resamples.
         oracles: start of a system's name -> its oracle.
+        repeats: name -> results of the system's other seeds. A sentence's figure is then its mean over seeds, so that
+            intervals and tests count sentences, whatever the number of seeds.
 
     Raises:
         UserError: the systems were not evaluated on the same utterances, or there are none.
     """
-    sentences = _same_sentences(systems)
+    runs = {name: (results, *(repeats or {}).get(name, ())) for name, results in systems.items()}
+    named = [(name, place, one) for name, of in runs.items() for place, one in enumerate(of, start=1)]
+    sentences = _same_sentences(
+        {name if place == 1 else f"{name}, its seed {place}": one for name, place, one in named}
+    )
     counts = statistics.resample_counts(len(sentences), resamples, seed)
-    estimates = {name: _estimates(results, sentences, counts, confidence) for name, results in systems.items()}
+    estimates = {
+        name: _pooled([_estimates(results, sentences, counts, confidence) for results in of], counts)
+        for name, of in runs.items()
+    }
     rows = [
         _row(system, column, estimates, counts, lower, confidence, oracles)
         for system in systems
@@ -196,6 +215,27 @@ def _estimates(
             found[name] = _Estimate(float(np.nanmean(vector)), replicates, len(values), vector)
     for name, share in shares(results, counts, confidence).items():
         found[name] = _Estimate(share.value, share.replicates, share.n)
+    return found
+
+
+def _pooled(seeds: Sequence[dict[str, _Estimate]], counts: Floats) -> dict[str, _Estimate]:
+    """One estimate of several trainings, for what all of them have: sentence by sentence, or of effects as a whole."""
+    if len(seeds) == 1:
+        return seeds[0]
+    found = {}
+    for name in [name for name in seeds[0] if all(name in seed for seed in seeds)]:
+        each = [seed[name] for seed in seeds]
+        vectors = [one.by_sentence for one in each if one.by_sentence is not None]
+        if vectors:
+            vector = nanmean(np.stack(vectors))
+            value, replicates = float(np.nanmean(vector)), statistics.means(vector, counts)
+            n = int(np.isfinite(vector).sum())
+        else:
+            vector, n = None, each[0].n
+            value = float(np.mean([one.value for one in each]))
+            replicates = np.mean([one.replicates for one in each], axis=0)
+        spread = float(np.std([one.value for one in each], ddof=1))
+        found[name] = _Estimate(value, replicates, n, vector, len(seeds), spread)
     return found
 
 
@@ -244,6 +284,8 @@ def _row(
         paper_to_oracle=paper_to_oracle.value if paper_to_oracle else None,
         paper_to_oracle_half=paper_to_oracle.half if paper_to_oracle else None,
         paper_source=paper.source if paper else None,
+        seeds=mine.seeds,
+        seed_sd=mine.seed_sd,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from data_modules.batches import AcousticBatch, TextBatch
@@ -90,13 +91,15 @@ class AcousticModel(nn.Module):
         text = batch.text
         states = self.states(text) if states is None else states
         frame_phone = frame_to_phone(batch.durations, batch.mel.shape[1])
+        phone_unit, spoken = text.phone_to_unit(self.units), length_mask(text.phone_lengths, text.phones.shape[1])
+        phones = spoken.new_zeros((len(spoken), int(text.unit_lengths(self.units).max())), dtype=torch.long)
         return self.reference(
             Heard(
                 mel=batch.mel,
                 states=spread(states, frame_phone),
-                frame_to_unit=text.phone_to_unit(self.units).gather(1, frame_phone),
+                frame_to_unit=phone_unit.gather(1, frame_phone),
                 lengths=batch.frame_lengths,
-                units=int(text.unit_lengths(self.units).max()),
+                phones=phones.scatter_add(1, phone_unit, spoken.long()),
                 log_f0=batch.log_f0,
                 voiced=batch.voiced,
                 energy=batch.energy,

@@ -31,6 +31,39 @@ class SentenceDropout(nn.Module):
         return x * nn.functional.dropout(kept, self.share)
 
 
+class MaskedBatchNorm(nn.Module):
+    """Batch normalisation (Ioffe and Szegedy 2015) over the places in a mask alone.
+
+    The usual kind takes mean and variance over padding too, so that how an utterance is heard in training, and by the
+    running statistics ever after, would depend on how long its neighbours are.
+
+    Shapes: x [B, ..., D], mask [B, ...] -> [B, ..., D], zero outside the mask.
+    """
+
+    running_mean: Tensor
+    running_variance: Tensor
+
+    def __init__(self, width: int, momentum: float = 0.1, epsilon: float = 1e-5) -> None:
+        super().__init__()
+        self.momentum, self.epsilon = momentum, epsilon
+        self.weight = nn.Parameter(torch.ones(width))
+        self.bias = nn.Parameter(torch.zeros(width))
+        self.register_buffer("running_mean", torch.zeros(width))
+        self.register_buffer("running_variance", torch.ones(width))
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        inside = mask[..., None].to(x.dtype)
+        mean, variance = self.running_mean, self.running_variance
+        if self.training:
+            axes, count = tuple(range(x.ndim - 1)), inside.sum()
+            mean = (x * inside).sum(axes) / count
+            variance = ((x - mean).square() * inside).sum(axes) / count
+            with torch.no_grad():
+                self.running_mean.lerp_(mean, self.momentum)
+                self.running_variance.lerp_(variance * count / (count - 1).clamp(min=1), self.momentum)
+        return ((x - mean) * (variance + self.epsilon).rsqrt() * self.weight + self.bias) * inside
+
+
 class ConvBlock(nn.Module):
     """Residual convolution over time, pre-activated: normalise channels, rectify, convolve.
 
@@ -88,24 +121,6 @@ class BiLSTM(nn.Module):
         mirror = torch.where(inside, lengths[:, None] - 1 - index, index)
         backwards = spread(self.backwards(spread(x, mirror))[0], mirror)
         return torch.cat([self.forwards(x)[0], backwards], dim=2) * inside[:, :, None]
-
-
-class MaskedBatchNorm(nn.Module):
-    """Batch normalisation (Ioffe & Szegedy 2015) whose statistics are of what lies inside the lengths alone.
-
-    The papers' normalisation, and padding changes nothing, in training neither.
-
-    Shapes: x [B, T, D], mask [B, T] -> [B, T, D], zero outside the mask.
-    """
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.norm = nn.BatchNorm1d(width)
-
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        out = torch.zeros_like(x)
-        out[mask] = self.norm(x[mask])
-        return out
 
 
 class NormedConvolutions(nn.Module):

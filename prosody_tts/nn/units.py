@@ -79,6 +79,12 @@ def pool_middle(states: Tensor, index: Tensor, mask: Tensor, count: int) -> Tens
     return _pick(states, torch.div(first + last, 2, rounding_mode="floor"), last >= first)
 
 
+def pool_ends(states: Tensor, index: Tensor, mask: Tensor, count: int) -> Tensor:
+    """Take the first and the last frame of each unit, as arXiv 2301.11446 does of utterances: [B, U, 2 D]."""
+    first, last = _bounds(index, mask, count)
+    return torch.cat([_pick(states, frame, last >= first) for frame in (first, last)], dim=2)
+
+
 def pool_fifths(states: Tensor, index: Tensor, mask: Tensor, count: int) -> Tensor:
     """Average the whole of each unit, and each fifth of it, to tell early from late: [B, U, 6 D]."""
     parts = 5
@@ -97,5 +103,6 @@ POOLS: dict[str, tuple[Pool, int]] = {
     "mean": (pool_mean, 1),
     "last": (pool_last, 1),
     "middle": (pool_middle, 1),
+    "ends": (pool_ends, 2),
     "fifths": (pool_fifths, 6),
 }

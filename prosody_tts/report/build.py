@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +35,7 @@ def build(
     resamples: int = 2000,
     seed: int = 0,
     examples: int = 8,
+    repeats: Mapping[str, Sequence[Path]] | None = None,
 ) -> Group:
     """Write a report and return the table for the terminal.
 
@@ -52,6 +53,7 @@ def build(
         resamples: bootstrap resamples.
         seed: of the resamples.
         examples: sentences to listen to on the page.
+        repeats: name -> folders of the evaluations of the system's other seeds, which enter its rows.
 
     Returns:
         A rich renderable.
@@ -61,7 +63,8 @@ def build(
     """
     spoken = {name: Spoken(path, tuple(read_results(path))) for name, path in systems.items()}
     results = {name: item.results for name, item in spoken.items()}
-    rows = summarise(results, lower, confidence, resamples, seed, oracles)
+    more = {name: [read_results(path) for path in paths] for name, paths in (repeats or {}).items()}
+    rows = summarise(results, lower, confidence, resamples, seed, oracles, more)
     table = Table.of(rows)
     first = results[table.systems[0]]
     chosen = choose(first, examples)

@@ -26,6 +26,7 @@ def build(
     systems: Mapping[str, Path],
     provenance: Provenance,
     *,
+    repeats: Mapping[str, Sequence[Path]] | None = None,
     confidence: float = 0.95,
     resamples: int = 2000,
     seed: int = 0,
@@ -39,6 +40,7 @@ def build(
         folder: of the report.
         systems: name -> folder of its evaluation, in the order of the table.
         provenance: printed under the table.
+        repeats: name -> folders of the evaluations of the system's other seeds, which the table pools.
         confidence: coverage of intervals.
         resamples: bootstrap resamples.
         seed: of the resamples.
@@ -47,17 +49,20 @@ def build(
     Raises:
         UserError: an evaluation is missing, broken, or of other utterances than the others.
     """
-    results = {name: read_label_results(path) for name, path in systems.items()}
-    first = next(iter(results))
-    for name, found in results.items():
-        if [result.id for result in found] != [result.id for result in results[first]]:
+    runs = {name: [path, *(repeats or {}).get(name, ())] for name, path in systems.items()}
+    seeds = {name: [read_label_results(path) for path in paths] for name, paths in runs.items()}
+    first = next(iter(seeds))
+    expected = [result.id for result in seeds[first][0]]
+    for name, all_found in seeds.items():
+        if any([result.id for result in found] != expected for found in all_found):
             raise UserError(
                 f"'{name}' and '{first}' were evaluated on different utterances; "
                 "evaluate both with the same corpus, data.seed, evaluation.split and evaluation.limit"
             )
-    table = LabelTable.of(
-        summarise_labels({name: _tracks(found) for name, found in results.items()}, confidence, resamples, seed)
-    )
+    tracks = {name: [_tracks(found) for found in all_found] for name, all_found in seeds.items()}
+    others = {name: found[1:] for name, found in tracks.items()}
+    rows = summarise_labels({name: found[0] for name, found in tracks.items()}, confidence, resamples, seed, others)
+    table, results = LabelTable.of(rows), {name: found[0] for name, found in seeds.items()}
     drawings = Drawings(table, results)
     for dimension in table.dimensions:
         write_png(drawings.metrics(dimension), folder / f"{dimension}_metrics.png")

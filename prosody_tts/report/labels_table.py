@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from prosody_tts.evaluation.label_metrics import METRICS, LabelMetric
 from prosody_tts.evaluation.summary import Row
 from prosody_tts.report.provenance import Provenance
-from prosody_tts.report.table import interval, markdown_grid, number, plus_minus
+from prosody_tts.report.table import count, interval, markdown_grid, number, plus_minus, seeds_note
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -99,6 +99,7 @@ def _notes(table: LabelTable, provenance: Provenance) -> list[str]:
     baseline = commonest(table)
     return [
         f"Value ± half its bootstrap interval over {n} sentences; tokens of all sentences are pooled.",
+        *seeds_note(table.rows),
         *(f"{METRICS[name].label}: {METRICS[name].definition}" for name in table.main),
         *([baseline] if baseline else []),
         *provenance.notes,
@@ -126,6 +127,6 @@ def markdown(table: LabelTable, provenance: Provenance) -> str:
     """The short table, the footer and every metric as Markdown."""
     titles, short = _short(table)
     lines = [*markdown_grid(titles, short), "", *(f"- {note}" for note in _notes(table, provenance))]
-    body = [[row.system, row.metric, number(row.value), interval(row) or "—", str(row.n)] for row in table.rows]
+    body = [[row.system, row.metric, number(row.value), interval(row) or "—", count(row)] for row in table.rows]
     lines += ["", "## Every metric", "", *markdown_grid(["system", "metric", "value", "interval", "n"], body)]
     return "\n".join(lines) + "\n"

@@ -276,7 +276,7 @@ def origin(provenance: Provenance) -> list[tuple[str, Any]]:
     lines: list[tuple[str, Any]] = [
         ("Corpus", provenance.corpus),
         ("Split", provenance.split),
-        ("Seed", provenance.seed),
+        ("Seeds" if provenance.seeds else "Seed", provenance.seed_text),
         ("Size", provenance.size),
         ("Vocoder", provenance.vocoder),
         ("Code", provenance.tree()),

@@ -84,7 +84,7 @@ PROMINENCE: dict[str, tuple[Figure, Figure]] = {
 }
 
 #: Which system hears the recording and so bounds another's stage two from above, by the start of the system's name.
-ORACLES: dict[str, str] = {"kathaka": "kathaka_oracle", "camp": "camp_oracle"}
+ORACLES: dict[str, str] = {name: f"{name}_oracle" for name in ("kathaka", "camp", "word", "phone", "explicit")}
 
 
 def oracle_of(system: str, oracles: Mapping[str, str] = ORACLES) -> str | None:

@@ -22,6 +22,7 @@ class Provenance:
         identities: system -> identity of its evaluation.
         versions: library -> version.
         notes: further remarks, such as utterances left out, one sentence each.
+        seeds: of the trainings, where a system has several.
     """
 
     corpus: str
@@ -35,6 +36,12 @@ class Provenance:
     identities: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = ()
+
+    @property
+    def seed_text(self) -> str:
+        """The seed, or the seeds."""
+        return ", ".join(map(str, self.seeds or (self.seed,)))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -51,4 +58,5 @@ class Provenance:
         """One line for a footer."""
         size = f", size {self.size}" if self.size else ""
         vocoder = f", vocoder {self.vocoder}" if self.vocoder else ""
-        return f"corpus {self.corpus}, split {self.split}, seed {self.seed}{size}{vocoder}; {self.tree()}"
+        seeds = f"{'seeds' if self.seeds else 'seed'} {self.seed_text}"
+        return f"corpus {self.corpus}, split {self.split}, {seeds}{size}{vocoder}; {self.tree()}"

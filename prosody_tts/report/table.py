@@ -58,6 +58,12 @@ SYSTEMS = {
     "camp": "word vectors from BERT and syntax tags",
     "camp_oracle": "word vectors from the recording",
     "s2s": "attention instead of durations",
+    "word": "variational word vectors from BERT and syntax tags",
+    "word_oracle": "variational word vectors from the recording",
+    "phone": "phone vectors from BERT and syntax tags",
+    "phone_oracle": "phone vectors from the recording",
+    "explicit": "measured word prosody from BERT and syntax tags",
+    "explicit_oracle": "measured word prosody of the recording",
 }
 
 
@@ -193,6 +199,7 @@ def notes(table: Table, provenance: Provenance) -> list[str]:
         f"Value ± half its bootstrap interval over {n} sentences; * differs from the lower bound (Wilcoxon "
         "signed-rank, Holm, p < .05). Gap closed: of the way from the lower bound to the upper (vocoded recordings, "
         f"else the recordings), on {HEADINGS.get(table.primary, table.primary)}; the papers' is by listeners.",
+        *seeds_note(table.rows),
         *(f"{heading(metric)}: {COLUMNS[metric].definition}" for metric in table.main),
         *provenance.notes,
         provenance.line(),
@@ -227,6 +234,25 @@ def terminal(table: Table, provenance: Provenance) -> Group:
     return Group(*parts, *(Text(line, style="dim") for line in notes(table, provenance)))
 
 
+def count(row: Row) -> str:
+    """Sentences, and of pooled trainings how many there are and how far apart."""
+    if row.seeds == 1:
+        return str(row.n)
+    return f"{row.n} × {row.seeds} seeds (sd {number(row.seed_sd)})"
+
+
+def seeds_note(rows: Sequence[Row]) -> list[str]:
+    """How to read systems that were trained with several seeds, where there are some."""
+    pooled = {row.system: row.seeds for row in rows if row.seeds > 1}
+    if not pooled:
+        return []
+    told = ", ".join(f"{system} {seeds}" for system, seeds in pooled.items())
+    return [
+        f"Means over seeds ({told}): a sentence's figure is averaged over seeds first, so that n, intervals and tests "
+        "count sentences; sd is between seeds. Players and F0 contours are of the first."
+    ]
+
+
 def every(row: Row) -> list[str]:
     """All of a row but the paper's figure, as text."""
     return [
@@ -235,7 +261,7 @@ def every(row: Row) -> list[str]:
         number(row.value),
         interval(row) or "—",
         row.unit or "—",
-        str(row.n),
+        count(row),
         percent(row.gap_closed, row.gap_low, row.gap_high),
         percent(row.gap_to_oracle, row.gap_to_oracle_low, row.gap_to_oracle_high),
         p_value(row.p),

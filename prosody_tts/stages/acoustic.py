@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from data_modules.batches import AcousticBatch
 from data_modules.store import Specification
 from prosody_tts.config import AcousticConfig
-from prosody_tts.nn.acoustic import AcousticModel
+from prosody_tts.nn.acoustic import AcousticModel, Reconstruction
 from prosody_tts.nn.means import masked_mean, ratio, total
 from prosody_tts.nn.reference import Posterior
 from prosody_tts.nn.units import length_mask
@@ -23,14 +23,17 @@ MEL_LOSSES: dict[str, Callable[..., Tensor]] = {
     "l2": nn.functional.mse_loss,
 }
 
+#: A posterior is called collapsed with fewer active dimensions, or with fewer nats a unit (ours).
+LEAST_ACTIVE, LEAST_NATS = 2, 0.1
+
 
 class AcousticStage(TrainedModule):
     """Wires loss, annealing and optimiser to an ``AcousticModel``.
 
     Loss: L1 of the normalised mel (CAMP, section 2.4) or L2, before a post-net and after it, ``kl`` times the KL
-    divergence to N(0, I) in nats per mel channel and frame of a unit's mean length, annealed linearly, L1 of log
-    durations, the decoder's own losses, and L1 of word F0 and energy as read from the decoder's states and, in the
-    contour, from the vectors alone.
+    divergence to N(0, I) in nats per mel channel and frame of a unit's mean length, annealed linearly, free below
+    ``kl_free`` and counted every ``kl_every`` steps, the duration model's and the decoder's own losses, and L1 of word
+    F0 and energy as read from the decoder's states and, in the contour, from the vectors alone.
     """
 
     watched = "dev/mel"
@@ -40,11 +43,14 @@ class AcousticStage(TrainedModule):
         self.model = model
         self.settings = settings
         self.specification = specification
+        self._heard: list[tuple[Tensor, Tensor]] = []
 
     def losses(self, batch: AcousticBatch) -> dict[str, Tensor]:
         """Every term, un-weighted."""
-        rebuilt = self.model(batch)
-        rendered, posterior, text = rebuilt.rendered, rebuilt.posterior, batch.text
+        return self._terms(self.model(batch), batch)
+
+    def _terms(self, rebuilt: Reconstruction, batch: AcousticBatch) -> dict[str, Tensor]:
+        rendered, posterior, text, settings = rebuilt.rendered, rebuilt.posterior, batch.text, self.settings
         decoded = rendered.decoded
         frames = length_mask(batch.frame_lengths, batch.mel.shape[1])
         terms = {
@@ -61,9 +67,13 @@ class AcousticStage(TrainedModule):
         if rebuilt.contour is not None:
             terms["contour"] = self._prosody(rebuilt.contour, batch)
         if posterior is not None and posterior.scale is not None:
-            units = length_mask(text.unit_lengths(self.model.units), posterior.mean.shape[1])
-            terms["kl"] = masked_mean(posterior.kl(), units)
+            terms["kl"] = kl_with_free_bits(self._of_units(posterior, batch), settings.kl_free, settings.kl_free_of)
         return terms
+
+    def _of_units(self, posterior: Posterior, batch: AcousticBatch) -> Tensor:
+        """Nats of every unit and dimension, without the padding: [units, D]."""
+        units = length_mask(batch.text.unit_lengths(self.model.units), posterior.mean.shape[1])
+        return posterior.kl_by_dimension()[units]
 
     def _distance(self, mel: Tensor, recorded: Tensor, frames: Tensor) -> Tensor:
         return masked_mean(MEL_LOSSES[self.settings.mel_loss](mel, recorded, reduction="none"), frames)
@@ -94,8 +104,8 @@ class AcousticStage(TrainedModule):
         return ratio(f0.sum(), batch.word_voiced.sum()) + ratio(energy.sum(), (present > 0).sum())
 
     def weight_of_kl(self) -> float:
-        """The annealed weight: linear from 0 (CopyCat, arXiv 2004.14617)."""
-        return self.settings.kl * self._risen(self.settings.kl_warmup)
+        """Weight of the Kullback-Leibler term at the present step."""
+        return kl_weight(self.settings, self.global_step, int(self.trainer.estimated_stepping_batches))
 
     def _risen(self, warmup: float) -> float:
         """How far something that grows linearly over a share of the steps has come, 0 to 1."""
@@ -109,7 +119,19 @@ class AcousticStage(TrainedModule):
         return loss
 
     def validation_step(self, batch: AcousticBatch, batch_idx: int) -> None:
-        self._log("dev", self.losses(batch), batch)
+        rebuilt = self.model(batch)
+        self._log("dev", self._terms(rebuilt, batch), batch)
+        if rebuilt.posterior is not None:
+            units = length_mask(batch.text.unit_lengths(self.model.units), rebuilt.posterior.mean.shape[1])
+            self._heard.append((rebuilt.posterior.mean[units].detach(), self._of_units(rebuilt.posterior, batch)))
+
+    def on_validation_epoch_end(self) -> None:
+        """Log how much the vectors of the development split say."""
+        if self._heard:
+            means, nats = (torch.cat(parts) for parts in zip(*self._heard, strict=True))
+            watched = watch(means, nats)
+            self.log_dict({f"dev/{name}": float(value) for name, value in watched.items() if name != "kl_nats_each"})
+            self._heard.clear()
 
     def _log(self, split: str, terms: dict[str, Tensor], batch: AcousticBatch) -> None:
         values = {f"{split}/{name}": value.detach() for name, value in terms.items()}
@@ -124,9 +146,70 @@ class AcousticStage(TrainedModule):
         checkpoint["specification"] = self.specification.to_dict()
 
 
+def kl_with_free_bits(nats: Tensor, free: float, of: Literal["dimension", "unit"]) -> Tensor:
+    """Mean divergence of a unit, of which the first ``free`` nats cost nothing; nats [units, D] -> a scalar.
+
+    Of a dimension: ``sum_d max(free, mean over units of nats_d)`` (Kingma et al., arXiv 1606.04934, equation 15, its
+    groups our dimensions); of a unit: the mean over units of ``max(free, sum_d nats_d)``. What is below is constant
+    and has no gradient.
+    """
+    count = torch.tensor(len(nats), device=nats.device)
+    if free == 0:
+        return ratio(nats.sum(), count)
+    if of == "unit":
+        return ratio(nats.sum(1).clamp(min=free).sum(), count)
+    share = ratio(nats.sum(0), count)
+    whole = over_processes(share.detach()) / processes()
+    return torch.where(whole > free, share, free).sum()
+
+
+def kl_weight(settings: AcousticConfig, step: int, steps: int) -> float:
+    """Weight of the divergence at a step of so many: grows from 0 linearly (CopyCat, arXiv 2004.14617).
+
+    The divergence counts every ``kl_every`` steps, from step ``kl_later`` every ``kl_every_later`` (Zhang et al., arXiv
+    1812.04342, section 3).
+    """
+    late = settings.kl_every_later is not None and step >= settings.kl_later
+    if step % ((settings.kl_every_later or 1) if late else settings.kl_every):
+        return 0.0
+    return settings.kl * min(1.0, step / max(1.0, settings.kl_warmup * steps))
+
+
 def active_dimensions(means: Tensor, threshold: float = 0.01) -> int:
     """Active units (Burda et al., arXiv 1509.00519): dimensions whose posterior mean varies over data, means [N, D]."""
-    return int((means.var(0) > threshold).sum())
+    return int((means.var(0, correction=0) > threshold).sum())
 
 
-__all__ = ["AcousticStage", "active_dimensions"]
+def watch(means: Tensor, nats: Tensor) -> dict[str, Any]:
+    """What vectors say: posterior means and divergences, both [units, D].
+
+    Returns:
+        ``active_dimensions``; ``kl_nats`` a unit, ``kl_nats_dimension`` a dimension of a unit, both means, and
+        ``kl_nats_each``, the mean of every dimension.
+    """
+    each = nats.mean(0)
+    return {
+        "active_dimensions": active_dimensions(means),
+        "kl_nats": float(each.sum()),
+        "kl_nats_dimension": float(each.mean()),
+        "kl_nats_each": [round(value, 4) for value in each.tolist()],
+    }
+
+
+def collapse_warning(watched: dict[str, Any], dimensions: int, variational: bool) -> str | None:
+    """A sentence if vectors have collapsed: most dimensions still, or a posterior that is nearly its prior."""
+    active, nats = watched["active_dimensions"], watched["kl_nats"]
+    if variational and (active < min(LEAST_ACTIVE, dimensions) or nats < LEAST_NATS):
+        return (
+            f"the posterior has collapsed: {active} of {dimensions} dimensions are active, {nats:.3g} nats a unit; "
+            "lower acoustic.kl, or give acoustic.kl_free or a longer acoustic.kl_warmup"
+        )
+    if not variational and active < min(LEAST_ACTIVE, dimensions):
+        return (
+            f"the vectors have collapsed: {active} of {dimensions} dimensions are active; train longer "
+            "(acoustic.optim.epochs), or let them be heard by acoustic.contour_weight"
+        )
+    return None
+
+
+__all__ = ["AcousticStage", "active_dimensions", "collapse_warning", "kl_weight", "kl_with_free_bits", "watch"]
