@@ -287,9 +287,12 @@ class AcousticConfig:
     """``parallel``: convolutions; ``harmonic``: convolutions that say F0 and draw harmonics there (ours);
     ``autoregressive``: Kathaka's modified DurIAN and CAMP's DurIAN+; ``camp``: CAMP's; ``attention``: Tacotron-2's,
     which is told no durations and finds them itself."""
+    knots: int = 5
+    """Places in a unit at which its vector has a meaning of its own where it is ``placed`` and for ``contour_weight``;
+    between them it is interpolated (ours)."""
     latent: int = 8
     """Dimensions of a prosody vector (both papers leave it open; arXiv 2301.11446 has 64 and 8)."""
-    pool: Literal["last", "middle", "mean", "ends", "fifths"] = "last"
+    pool: Literal["last", "middle", "mean", "ends", "ninths"] = "last"
     """How frames become one vector a unit; CAMP takes the last frame, arXiv 2301.11446 the middle one, of utterances
     both ends."""
     kl: float = 1e-4
@@ -647,6 +650,7 @@ def _validate(experiment: Experiment) -> None:
         "acoustic.latent": experiment.acoustic.latent,
         "acoustic.kl_every": experiment.acoustic.kl_every,
         "acoustic.kl_every_later": experiment.acoustic.kl_every_later or 1,
+        "acoustic.knots": experiment.acoustic.knots,
         "acoustic.width": experiment.acoustic.width,
         "acoustic.recurrent": experiment.acoustic.recurrent,
         "acoustic.recurrent_layers": experiment.acoustic.recurrent_layers,

@@ -265,10 +265,10 @@ def _acoustic_settings(experiment: Experiment) -> dict[str, Any]:
     own = experiment.acoustic
     settings = {**_with_optim(to_plain(own)), "units": experiment.units}
     kl = tuple(name for name in settings if name == "kl" or name.startswith("kl_"))
-    hearing = ("latent", "hearing", "pool", "reference_phones")
+    hearing = ("latent", "knots", "hearing", "pool", "reference_phones")
     unused = {
         "none": ("units", "conditioning", "contour_weight", *hearing, *kl),
-        "explicit": (*hearing, *kl),
+        "explicit": (*(name for name in hearing if name != "knots"), *kl),
         "deterministic": kl,
         "variational": (),
     }

@@ -66,9 +66,9 @@ def build_acoustic(experiment: Experiment, sizes: Sizes) -> AcousticModel:
     reference, conditioning, contour, inputs = None, None, None, settings.width
     if settings.reference != "none":
         reference = build_reference(experiment, sizes)
-        conditioning = CONDITIONINGS[settings.conditioning](units, settings.width, experiment.latent)
+        conditioning = CONDITIONINGS[settings.conditioning](units, settings.width, experiment.latent, settings.knots)
         inputs = conditioning.width
-        contour = Contour(units, experiment.latent) if settings.contour_weight > 0 else None
+        contour = Contour(units, experiment.latent, settings.knots) if settings.contour_weight > 0 else None
     timed = DECODERS[settings.decoder].timed
     return AcousticModel(
         units=units,

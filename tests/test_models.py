@@ -238,14 +238,14 @@ def test_pooling_agrees_with_a_loop(rows, pool, seed):
             if length == 0:
                 assert got[b, u].abs().sum() == 0
                 continue
-            fifths = [part[[i for i in range(length) if i * 5 // length == k]] for k in range(5)]
-            means = [fifth.mean(0) if len(fifth) else np.zeros(3) for fifth in fifths]
+            ninths = [part[[i for i in range(length) if i * 9 // length == k]] for k in range(9)]
+            means = [ninth.mean(0) if len(ninth) else np.zeros(3) for ninth in ninths]
             expected = {
                 "mean": part.mean(0),
                 "last": part[-1],
                 "middle": states[b, (2 * start - length - 1) // 2].numpy(),
                 "ends": np.concatenate([part[0], part[-1]]),
-                "fifths": np.concatenate([part.mean(0), *means]),
+                "ninths": np.concatenate([part.mean(0), *means]),
             }[pool]
             np.testing.assert_allclose(got[b, u].numpy(), expected, atol=1e-5)
 

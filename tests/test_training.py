@@ -62,7 +62,7 @@ class RandomData(LightningDataModule):
 
 def stage(reference: Literal["variational", "deterministic"] = "variational") -> AcousticStage:
     """A tiny stage one, always the same."""
-    settings = AcousticConfig(reference=reference, width=16, latent=4, decoder_layers=1, pool="fifths")
+    settings = AcousticConfig(reference=reference, width=16, latent=4, decoder_layers=1, pool="ninths")
     torch.manual_seed(0)
     torch.set_num_threads(1)
     return AcousticStage(build_acoustic(Experiment(acoustic=settings), Sizes(PHONES, MELS, 24, 3)), settings, SPEC)

@@ -85,9 +85,9 @@ def pool_ends(states: Tensor, index: Tensor, mask: Tensor, count: int) -> Tensor
     return torch.cat([_pick(states, frame, last >= first) for frame in (first, last)], dim=2)
 
 
-def pool_fifths(states: Tensor, index: Tensor, mask: Tensor, count: int) -> Tensor:
-    """Average the whole of each unit, and each fifth of it, to tell early from late: [B, U, 6 D]."""
-    parts = 5
+def pool_ninths(states: Tensor, index: Tensor, mask: Tensor, count: int) -> Tensor:
+    """Average the whole of each unit, and each ninth of it, to tell early from late: [B, U, 10 D]."""
+    parts = 9
     first, last = _bounds(index, mask, count)
     frames = torch.arange(index.shape[1], device=index.device).expand_as(index)
     start, length = first.gather(1, index), (last - first + 1).gather(1, index).clamp(min=1)
@@ -104,5 +104,5 @@ POOLS: dict[str, tuple[Pool, int]] = {
     "last": (pool_last, 1),
     "middle": (pool_middle, 1),
     "ends": (pool_ends, 2),
-    "fifths": (pool_fifths, 6),
+    "ninths": (pool_ninths, 10),
 }

@@ -12,7 +12,7 @@ from data_modules.batches import AcousticBatch
 from data_modules.store import Specification
 from prosody_tts.config import AcousticConfig
 from prosody_tts.nn.acoustic import AcousticModel, Reconstruction
-from prosody_tts.nn.means import masked_mean, ratio, total
+from prosody_tts.nn.means import masked_mean, over_processes, processes, ratio, total
 from prosody_tts.nn.reference import Posterior
 from prosody_tts.nn.units import length_mask
 from prosody_tts.stages.fit import TrainedModule
