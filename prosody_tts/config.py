@@ -293,6 +293,36 @@ class SamplerConfig:
 
 
 @dataclass
+class DurationConfig:
+    """How long phones and pauses last: the model, and where it is trained."""
+
+    trained: Literal["joint", "separate"] = "joint"
+    """``joint``: within stage one, on its phone states, which the loss shapes too (CAMP, DurIAN+); ``separate``: after
+    it, on phone states of its own (Kathaka), as a stage by itself; stage one then has no duration model."""
+    network: Literal["convolutional", "recurrent", "camp"] = "convolutional"
+    """``convolutional``: convolutions with a BiLSTM beside them (ours); ``recurrent``: two BiLSTMs (ours, for Kathaka,
+    which prints no layers); ``camp``: BiLSTM, three convolutions, LSTM (CAMP)."""
+    target: Literal["log", "grouped"] = "log"
+    """``log``: log(1 + frames) (ours); ``grouped``: frames z-normalised, phones and pauses each by their own mean and
+    standard deviation (Kathaka, equation 1)."""
+    error: Literal["l1", "l2"] = "l1"
+    """Absolute (CAMP) or squared (Kathaka) error of the target."""
+    vectors: Literal["recording", "sampled"] = "recording"
+    """Vectors on which a separate model of a system with stage two is trained: the recording's own, or draws of stage
+    two, new ones at every step (Kathaka's third step). An oracle's are the recording's, and a baseline has none."""
+    width: int = 128
+    """Channels of a separate model (ours); a joint one has stage one's."""
+    phone_layers: int = 3
+    """Convolutions of a separate model's phone encoder (Tacotron-2: 3)."""
+    kernel: int = 5
+    """Width of a separate model's convolutions, in phones."""
+    dropout: float = 0.3
+    """Dropout of a separate model, of whole channels of a sentence (ours)."""
+    optim: OptimConfig = field(default_factory=lambda: OptimConfig(learning_rate=2e-3, epochs=12, batch=16))
+    """Optimisation of a separate model; the epoch that is best on the development split is kept (ours)."""
+
+
+@dataclass
 class SynthesisConfig:
     """From vectors to waveforms."""
 
@@ -357,6 +387,7 @@ class Experiment:
     aligner: AlignerConfig = field(default_factory=AlignerConfig)
     acoustic: AcousticConfig = field(default_factory=AcousticConfig)
     sampler: SamplerConfig = field(default_factory=SamplerConfig)
+    duration: DurationConfig = field(default_factory=DurationConfig)
     synthesis: SynthesisConfig = field(default_factory=SynthesisConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
 
@@ -371,6 +402,13 @@ class Experiment:
     def latent(self) -> int:
         """Dimensions of the vectors that stage two predicts: the corpus's labels, or stage one's."""
         return len(LABELS[self.corpus]) if self.vectors == "labels" else self.acoustic.latent
+
+    @property
+    def duration_vectors(self) -> Literal["none", "recording", "sampled"]:
+        """Vectors on which a separate duration model is trained: ``duration.vectors`` where there is a stage two."""
+        if self.acoustic.reference == "none":
+            return "none"
+        return self.duration.vectors if self.vectors == "predicted" else "recording"
 
     @property
     def exact_times(self) -> bool:
@@ -530,6 +568,11 @@ def _validate(experiment: Experiment) -> None:
     if experiment.text.tree == "gold" and experiment.corpus != "testbed":
         raise UserError(f"text.tree=gold needs a corpus with gold trees; corpus={experiment.corpus} has none")
     _validate_audio(experiment.audio)
+    if experiment.duration.vectors == "sampled" and experiment.duration.trained == "joint":
+        raise UserError(
+            "duration.vectors=sampled does not fit duration.trained=joint: stage two, which draws them, comes after "
+            "stage one; give duration.trained=separate, or duration.vectors=recording"
+        )
     positive = {
         "run.feature_workers": 1 if experiment.run.feature_workers is None else experiment.run.feature_workers,
         "run.workers": experiment.run.workers,
@@ -540,6 +583,9 @@ def _validate(experiment: Experiment) -> None:
         "acoustic.optim.epochs": experiment.acoustic.optim.epochs,
         "sampler.optim.batch": experiment.sampler.optim.batch,
         "sampler.optim.epochs": experiment.sampler.optim.epochs,
+        "duration.width": experiment.duration.width,
+        "duration.optim.batch": experiment.duration.optim.batch,
+        "duration.optim.epochs": experiment.duration.optim.epochs,
         "aligner.optim.batch": experiment.aligner.optim.batch,
         "aligner.optim.epochs": experiment.aligner.optim.epochs,
         "data.train_sentences": experiment.data.train_sentences,

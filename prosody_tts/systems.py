@@ -10,12 +10,12 @@ import torch
 
 from data_modules.store import AnySpecification, Specification
 from data_modules.text.sentence import NODE_LABELS, TAGS
-from prosody_tts.config import Experiment
+from prosody_tts.config import DurationConfig, Experiment
 from prosody_tts.nn.acoustic import AcousticModel
 from prosody_tts.nn.conditioning import CONDITIONINGS, Contour
 from prosody_tts.nn.context import CONTEXTS, BertContext, Contexts, GraphContext, PhoneContext, TagContext
 from prosody_tts.nn.decoders import DECODERS, Decoder, HarmonicDecoder, ParallelDecoder
-from prosody_tts.nn.durations import DurationModel
+from prosody_tts.nn.durations import DURATIONS, ERRORS, TARGETS, DurationModel, SeparateDurations
 from prosody_tts.nn.phones import PhoneEncoder
 from prosody_tts.nn.priors import AutoregressivePrior, GaussianPrior
 from prosody_tts.nn.reference import REFERENCES
@@ -50,7 +50,7 @@ class Sizes:
 
 
 def build_acoustic(experiment: Experiment, sizes: Sizes) -> AcousticModel:
-    """Stage one, without vectors where ``acoustic.reference`` is none."""
+    """Stage one, without vectors where ``acoustic.reference`` is none, and without durations that others predict."""
     settings, units = experiment.acoustic, experiment.units
     phones = PhoneEncoder(sizes.phones, settings.width, settings.kernel, settings.phone_layers, settings.dropout)
     reference, conditioning, contour, inputs = None, None, None, settings.width
@@ -68,17 +68,45 @@ def build_acoustic(experiment: Experiment, sizes: Sizes) -> AcousticModel:
         conditioning = CONDITIONINGS[settings.conditioning](units, settings.width, settings.latent)
         inputs = conditioning.width
         contour = Contour(units, settings.latent) if settings.contour_weight > 0 else None
+    durations = None
+    if experiment.duration.trained == "joint" and DECODERS[settings.decoder].timed:
+        durations = build_durations(experiment.duration, inputs, settings.width, settings.kernel, settings.dropout)
     return AcousticModel(
         units=units,
         phones=phones,
         reference=reference,
         conditioning=conditioning,
         contour=contour,
-        durations=DurationModel(inputs, settings.width, settings.kernel, settings.dropout),
+        durations=durations,
         decoder=build_decoder(experiment, sizes, inputs),
         speakers=build_speakers(sizes, settings.width),
         listening=settings.readout_listens,
     )
+
+
+def build_durations(settings: DurationConfig, inputs: int, width: int, kernel: int, dropout: float) -> DurationModel:
+    """A duration model for phone states of ``inputs`` dimensions."""
+    return DURATIONS[settings.network](
+        inputs=inputs,
+        width=width,
+        kernel=kernel,
+        dropout=dropout,
+        target=TARGETS[settings.target](),
+        error=ERRORS[settings.error],
+    )
+
+
+def build_separate_durations(experiment: Experiment, sizes: Sizes) -> SeparateDurations:
+    """The durations of a system whose stage one has none, on vectors where the system has them."""
+    settings, latent = experiment.duration, experiment.acoustic.latent
+    width, kernel, dropout = settings.width, settings.kernel, settings.dropout
+    phones = PhoneEncoder(sizes.phones, width, kernel, settings.phone_layers, dropout)
+    conditioning = None
+    if experiment.duration_vectors != "none":
+        conditioning = CONDITIONINGS[experiment.acoustic.conditioning](experiment.units, width, latent)
+    inputs = width if conditioning is None else conditioning.width
+    durations = build_durations(settings, inputs, width, kernel, dropout)
+    return SeparateDurations(phones, conditioning, durations, build_speakers(sizes, width))
 
 
 def build_decoder(experiment: Experiment, sizes: Sizes, inputs: int) -> Decoder:
