@@ -138,3 +138,20 @@ class SamplerBatch(Batch):
     scale: Tensor
     unit_lengths: Tensor
     exists: Tensor | None = None
+
+
+@dataclass
+class DurationBatch(Batch):
+    """Text with its durations, and with its recordings' vectors where they are read.
+
+    Attributes:
+        text: the text.
+        durations: [B, P] frames of each phone.
+        mean: [B, U, D] posterior mean; none where no vectors are read.
+        scale: [B, U, D] posterior standard deviation, zeros where stage one is deterministic; none as ``mean``.
+    """
+
+    text: TextBatch
+    durations: Tensor
+    mean: Tensor | None = None
+    scale: Tensor | None = None

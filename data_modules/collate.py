@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from data_modules.batches import AcousticBatch, SamplerBatch, TextBatch
+from data_modules.batches import AcousticBatch, DurationBatch, SamplerBatch, TextBatch
 from data_modules.store import UNKNOWN, AnySpecification, Recording, Specification
 from data_modules.text.sentence import TAGS, Sentence
 
@@ -54,6 +54,16 @@ class SamplerItem:
     mean: Tensor
     scale: Tensor
     exists: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class DurationItem:
+    """One sentence with its durations [P] in frames and, where they are read, its vectors, ``mean`` and ``scale``."""
+
+    text: TextItem
+    durations: Tensor
+    mean: Tensor | None = None
+    scale: Tensor | None = None
 
 
 def text_item(
@@ -154,4 +164,16 @@ def sampler_batch(items: Sequence[SamplerItem]) -> SamplerBatch:
         scale=_pad([item.scale for item in items]),
         unit_lengths=_lengths([item.mean for item in items]),
         exists=_pad(masks) if masks else None,
+    )
+
+
+def duration_batch(items: Sequence[DurationItem]) -> DurationBatch:
+    """Pad sentences, their durations and their vectors."""
+    means = [item.mean for item in items if item.mean is not None]
+    scales = [item.scale for item in items if item.scale is not None]
+    return DurationBatch(
+        text=text_batch([item.text for item in items]),
+        durations=_pad([item.durations for item in items]),
+        mean=_pad(means) if means else None,
+        scale=_pad(scales) if scales else None,
     )

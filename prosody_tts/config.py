@@ -399,6 +399,36 @@ class SamplerConfig:
 
 
 @dataclass
+class DurationConfig:
+    """How long phones and pauses last: the model, and where it is trained."""
+
+    trained: Literal["joint", "separate"] = "joint"
+    """``joint``: within stage one, on its phone states, which the loss shapes too (CAMP, DurIAN+); ``separate``: after
+    it, on phone states of its own (Kathaka), as a stage by itself; stage one then has no duration model."""
+    network: Literal["convolutional", "recurrent", "camp"] = "convolutional"
+    """``convolutional``: convolutions with a BiLSTM beside them (ours); ``recurrent``: two BiLSTMs (ours, for Kathaka,
+    which prints no layers); ``camp``: BiLSTM, three convolutions, LSTM (CAMP)."""
+    target: Literal["log", "grouped"] = "log"
+    """``log``: log(1 + frames) (ours); ``grouped``: frames z-normalised, phones and pauses each by their own mean and
+    standard deviation (Kathaka, equation 1)."""
+    error: Literal["l1", "l2"] = "l1"
+    """Absolute (CAMP) or squared (Kathaka) error of the target."""
+    vectors: Literal["recording", "sampled"] = "recording"
+    """Vectors on which a separate model of a system with stage two is trained: the recording's own, or draws of stage
+    two, new ones at every step (Kathaka's third step). An oracle's are the recording's, and a baseline has none."""
+    width: int = 128
+    """Channels of a separate model (ours); a joint one has stage one's."""
+    phone_layers: int = 3
+    """Convolutions of a separate model's phone encoder (Tacotron-2: 3)."""
+    kernel: int = 5
+    """Width of a separate model's convolutions, in phones."""
+    dropout: float = 0.3
+    """Dropout of a separate model, of whole channels of a sentence (ours)."""
+    optim: OptimConfig = field(default_factory=lambda: OptimConfig(learning_rate=2e-3, epochs=12, batch=16))
+    """Optimisation of a separate model; the epoch that is best on the development split is kept (ours)."""
+
+
+@dataclass
 class SynthesisConfig:
     """From vectors to waveforms."""
 
@@ -463,6 +493,7 @@ class Experiment:
     aligner: AlignerConfig = field(default_factory=AlignerConfig)
     acoustic: AcousticConfig = field(default_factory=AcousticConfig)
     sampler: SamplerConfig = field(default_factory=SamplerConfig)
+    duration: DurationConfig = field(default_factory=DurationConfig)
     synthesis: SynthesisConfig = field(default_factory=SynthesisConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
 
@@ -479,6 +510,13 @@ class Experiment:
         if self.vectors == "labels":
             return len(LABELS[self.corpus])
         return len(EXPLICIT[self.units]) if self.acoustic.reference == "explicit" else self.acoustic.latent
+
+    @property
+    def duration_vectors(self) -> Literal["none", "recording", "sampled"]:
+        """Vectors on which a separate duration model is trained: ``duration.vectors`` where there is a stage two."""
+        if self.acoustic.reference == "none":
+            return "none"
+        return self.duration.vectors if self.vectors == "predicted" else "recording"
 
     @property
     def exact_times(self) -> bool:
@@ -641,6 +679,11 @@ def _validate(experiment: Experiment) -> None:
     _validate_run(experiment.run)
     _validate_decoder(experiment.acoustic)
     _validate_reference(experiment)
+    if experiment.duration.vectors == "sampled" and experiment.duration.trained == "joint":
+        raise UserError(
+            "duration.vectors=sampled does not fit duration.trained=joint: stage two, which draws them, comes after "
+            "stage one; give duration.trained=separate, or duration.vectors=recording"
+        )
     positive = {
         "run.feature_workers": 1 if experiment.run.feature_workers is None else experiment.run.feature_workers,
         "run.workers": experiment.run.workers,
@@ -649,7 +692,9 @@ def _validate(experiment: Experiment) -> None:
         "run.checkpoint_steps": 1 if experiment.run.checkpoint_steps is None else experiment.run.checkpoint_steps,
         "acoustic.latent": experiment.acoustic.latent,
         "acoustic.kl_every": experiment.acoustic.kl_every,
-        "acoustic.kl_every_later": experiment.acoustic.kl_every_later or 1,
+        "acoustic.kl_every_later": 1
+        if experiment.acoustic.kl_every_later is None
+        else experiment.acoustic.kl_every_later,
         "acoustic.knots": experiment.acoustic.knots,
         "acoustic.width": experiment.acoustic.width,
         "acoustic.recurrent": experiment.acoustic.recurrent,
@@ -662,6 +707,9 @@ def _validate(experiment: Experiment) -> None:
         "acoustic.optim.epochs": experiment.acoustic.optim.epochs,
         "sampler.optim.batch": experiment.sampler.optim.batch,
         "sampler.optim.epochs": experiment.sampler.optim.epochs,
+        "duration.width": experiment.duration.width,
+        "duration.optim.batch": experiment.duration.optim.batch,
+        "duration.optim.epochs": experiment.duration.optim.epochs,
         "aligner.optim.batch": experiment.aligner.optim.batch,
         "aligner.optim.epochs": experiment.aligner.optim.epochs,
         "data.train_sentences": experiment.data.train_sentences,
@@ -675,7 +723,7 @@ def _validate(experiment: Experiment) -> None:
     for name, value in positive.items():
         if value < 1:
             raise UserError(f"{name}={value} must be at least 1")
-    for name in ("acoustic", "sampler", "aligner"):
+    for name in ("acoustic", "sampler", "duration", "aligner"):
         _validate_optim(f"{name}.optim", getattr(experiment, name).optim, experiment.run)
     for speed in experiment.data.speeds:
         if not 0.5 <= speed <= 2 or speed == 1:

@@ -35,6 +35,7 @@ VERSIONS = {
     "labels": 1,
     "acoustic": 7,
     "sampler": 5,
+    "duration": 1,
     "evaluate": 1,
     "report": 2,
 }
@@ -72,6 +73,8 @@ PARTICULAR = {
     "attention": _FEEDBACK
     | {"recurrent_layers", "conv_dropout", "attention", "guide_weight", "stop_weight", "shortest", "longest"},
 }
+#: Settings of a joint duration model at the values it has always had.
+PLAIN_DURATIONS = {"network": "convolutional", "target": "log", "error": "l1"}
 RESULT = "result.json"
 SETTINGS = "settings.json"
 
@@ -181,6 +184,18 @@ def plan(experiment: Experiment) -> list[Stage]:
         contexts = "+".join(experiment.sampler.contexts)
         stages.add("sampler", f"sampler {experiment.sampler.prior} ({contexts}) of {experiment.system}", reads, own)
         reads.append("sampler")
+    # The test of the text enters by the sampler; an oracle or the baseline depends on the phones alone.
+    shaping = ["acoustic", *(["sampler"] if experiment.vectors == "predicted" else [])]
+    if experiment.duration.trained == "separate":
+        vectors = experiment.duration_vectors
+        # Of a system's stages only those whose vectors it learns from: an oracle and what is predicted may share one.
+        source = {"none": [], "recording": ["acoustic"], "sampled": ["acoustic", "sampler"]}[vectors]
+        own = {"duration": _duration_settings(experiment), "phones": phones, "seed": experiment.seed}
+        of = f" of {experiment.system}" if vectors == "sampled" else ""
+        label = "durations" if vectors == "none" else f"durations ({vectors} vectors){of}"
+        stages.add("duration", label, [*data, *source], own, depends=["alignment", *source])
+        reads.append("duration")
+        shaping.append("duration")
     measured = {"split": experiment.evaluation.split, "limit": experiment.evaluation.limit}
     # Every held-out sentence is spoken in its own speaker's voice.
     synthesis = {name: value for name, value in settings["synthesis"].items() if name != "speaker"}
@@ -193,10 +208,8 @@ def plan(experiment: Experiment) -> list[Stage]:
         depends=["alignment"],
     )
     copy = replace(copy, experiment=replace(experiment, system=COPY, vectors="none"))
-    # The test of the text enters by the sampler; an oracle or the baseline depends on the phones alone.
-    depends = ["acoustic", *(["sampler"] if experiment.vectors == "predicted" else [])]
     own = {**own, "vectors": experiment.vectors, "seed": experiment.seed}
-    evaluate = stages.make("evaluate", f"evaluate {experiment.system}", reads, own, depends=depends)
+    evaluate = stages.make("evaluate", f"evaluate {experiment.system}", reads, own, depends=shaping)
     return [*stages.stages.values(), copy, evaluate]
 
 
@@ -276,11 +289,24 @@ def _acoustic_settings(experiment: Experiment) -> dict[str, Any]:
     read = PARTICULAR.get(own.encoder, set()) | PARTICULAR.get(own.decoder, set())
     left_out = set().union(*PARTICULAR.values()) - read
     left_out |= {*unused[own.reference], *(name for name, is_idle in idle.items() if is_idle)}
-    return {
+    heard = {
         name: value
         for name, value in settings.items()
         if name not in left_out and (name not in PLAIN_ACOUSTIC or value != PLAIN_ACOUSTIC[name])
     }
+    if experiment.duration.trained == "separate":
+        del heard["duration_weight"]
+        return {**heard, "durations": "separate"}
+    duration = to_plain(experiment.duration)
+    joint = {name: duration[name] for name, value in PLAIN_DURATIONS.items() if duration[name] != value}
+    return {**heard, "duration": joint} if joint else heard
+
+
+def _duration_settings(experiment: Experiment) -> dict[str, Any]:
+    """The settings that a separate duration model reads, and the vectors it learns from."""
+    settings = {**_with_optim(to_plain(experiment.duration)), "vectors": experiment.duration_vectors}
+    del settings["trained"]
+    return settings
 
 
 def _acoustic_label(experiment: Experiment) -> str:

@@ -22,6 +22,7 @@ from data_modules.corpora import CORPORA
 from data_modules.corpora.contract import Fault, Progress, Utterance
 from data_modules.corpora.perturbed import original, perturbed
 from data_modules.corpora.splits import leak_warning, leaking
+from data_modules.duration import DurationData, group_statistics
 from data_modules.features import Task, measure_corpus
 from data_modules.labels import LabelStore, label_corpus
 from data_modules.records import Records, write_lines
@@ -44,10 +45,11 @@ from prosody_tts.files import digest, write_json
 from prosody_tts.pipeline import Stage
 from prosody_tts.samples import Samples
 from prosody_tts.stages.acoustic import AcousticStage, collapse_warning, watch
+from prosody_tts.stages.duration import DurationStage, SampledVectors, VectorSource, no_vectors, recorded_vectors
 from prosody_tts.stages.fit import fit
 from prosody_tts.stages.sampler import SamplerStage
-from prosody_tts.synthesis import build_vocoder
-from prosody_tts.systems import Sizes, build_acoustic, build_sampler
+from prosody_tts.synthesis import build_vocoder, load_sampler
+from prosody_tts.systems import Sizes, build_acoustic, build_sampler, build_separate_durations
 from prosody_tts.tracking import lightning_loggers
 
 #: Texts that are analysed, and then given states, at once: what is held of a corpus.
@@ -318,7 +320,10 @@ def run_acoustic(stage: Stage, folder: Path, progress: Progress) -> dict[str, An
     store = store_of(stage)
     spec = store.specification()
     torch.manual_seed(experiment.seed)
-    module = AcousticStage(build_acoustic(experiment, Sizes.of(spec)), settings, spec)
+    model = build_acoustic(experiment, Sizes.of(spec))
+    if model.durations is not None:
+        model.durations.target.learn(*group_statistics(store))
+    module = AcousticStage(model, settings, spec)
     # Without vectors a model cannot tell at which speed it hears a sentence, and would learn the mean of all.
     copies: Literal["perturbed", "repeated"] = "repeated" if settings.reference == "none" else "perturbed"
     data = AcousticData(store, spec, settings.optim.batch, experiment.seed, copies)
@@ -398,6 +403,29 @@ def run_sampler(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any
     return {**metrics, "parameters": sum(p.numel() for p in module.parameters())}
 
 
+def run_duration(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]:
+    """Train a duration model by itself, on no vectors, the recordings' own, or draws of stage two."""
+    experiment, settings = stage.experiment, stage.experiment.duration
+    store = store_of(stage)
+    spec = store.specification()
+    vectors: VectorStore | None = None
+    source: VectorSource = no_vectors
+    if experiment.duration_vectors == "recording":
+        vectors, source = VectorStore(stage.input("acoustic")), recorded_vectors
+    elif experiment.duration_vectors == "sampled":
+        source = SampledVectors(load_sampler(stage.input("sampler"), stage.inputs["acoustic"])[0])
+    sampled = experiment.duration_vectors == "sampled"
+    data = DurationData(store, spec, settings.optim.batch, experiment.seed, vectors, with_bert=sampled)
+    torch.manual_seed(experiment.seed)
+    model = build_separate_durations(experiment, Sizes.of(spec))
+    model.durations.target.learn(*group_statistics(store))
+    trained_on = {kind: identity for kind, identity in stage.inputs.items() if kind in {"acoustic", "sampler"}}
+    module = DurationStage(model, settings, spec, source, trained_on)
+    loggers = lightning_loggers(experiment, folder, "duration")
+    metrics = fit(module, data, settings.optim, experiment.run, experiment.seed, folder, loggers, progress, "dev/loss")
+    return {**metrics, "parameters": sum(p.numel() for p in module.parameters())}
+
+
 def run_evaluate(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]:
     """Synthesise and measure the held-out sentences, or hold predicted labels against theirs."""
     if "labels" in stage.inputs:
@@ -418,5 +446,6 @@ RUNNERS: dict[str, Runner] = {
     "labels": run_labels,
     "acoustic": run_acoustic,
     "sampler": run_sampler,
+    "duration": run_duration,
     "evaluate": run_evaluate,
 }

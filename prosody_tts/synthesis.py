@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,10 +20,11 @@ from prosody_tts.config import AudioConfig, Experiment, SynthesisConfig, from_pl
 from prosody_tts.errors import UserError, nearest
 from prosody_tts.files import atomic, read_json
 from prosody_tts.nn.acoustic import AcousticModel
+from prosody_tts.nn.durations import SeparateDurations
 from prosody_tts.nn.sampler import SamplerModel
 from prosody_tts.nn.vocoders import VOCODERS, Vocoder
 from prosody_tts.stages.fit import BEST, CHECKPOINT, load_checkpoint
-from prosody_tts.systems import Sizes, build_acoustic, build_sampler
+from prosody_tts.systems import Sizes, build_acoustic, build_sampler, build_separate_durations
 
 #: Speakers an error message lists.
 SHOWN = 8
@@ -122,8 +123,27 @@ def load_sampler(folder: Path, acoustic: str) -> tuple[SamplerModel, AnySpecific
     return model, spec
 
 
+def load_durations(folder: Path, vectors: Mapping[str, str]) -> SeparateDurations:
+    """Rebuild a separate duration model from its folder; ``vectors`` are the stages it must fit, kind -> identity.
+
+    Raises:
+        UserError: it learned from another stage's vectors, or the checkpoint is missing or damaged.
+    """
+    checkpoint = load_checkpoint(folder / BEST)
+    for kind, trained_on in checkpoint.get("trained_on", {}).items():
+        if trained_on != vectors.get(kind):
+            raise UserError(
+                f"{folder / BEST} knows the vectors of {kind} '{trained_on}', not of '{vectors.get(kind)}'; "
+                "train the durations on these"
+            )
+    experiment = from_plain(read_json(folder / pipeline.SETTINGS))
+    model = build_separate_durations(experiment, Sizes.of(Specification.from_dict(checkpoint["specification"])))
+    _load(model, checkpoint["state_dict"], folder)
+    return model
+
+
 class Synthesizer:
-    """A trained system: stage one, stage two where there is one, and a vocoder."""
+    """A trained system: stage one, stage two and durations of their own where there are such, and a vocoder."""
 
     def __init__(
         self,
@@ -132,11 +152,13 @@ class Synthesizer:
         sampler: SamplerModel | None,
         vocoder: Vocoder,
         sampler_specification: AnySpecification | None = None,
+        durations: SeparateDurations | None = None,
     ) -> None:
         self.acoustic = acoustic
         self.specification = specification
         self.sampler = sampler
         self.vocoder = vocoder
+        self.durations = durations
         self.sampler_specification: AnySpecification = sampler_specification or specification
         self._mean = torch.tensor(specification.mel_mean)
         self._scale = torch.tensor(specification.mel_scale)
@@ -149,24 +171,28 @@ class Synthesizer:
             UserError: a stage has not been trained.
         """
         stages = {stage.kind: stage for stage in pipeline.plan(experiment)}
-        needed = ["acoustic"] + (["sampler"] if experiment.vectors == "predicted" else [])
+        needed = [kind for kind in ("acoustic", "sampler", "duration") if kind in stages]
         for kind in needed:
             if not pipeline.is_done(stages[kind]):
                 raise UserError(
                     f"{experiment.system} has no trained {stages[kind].label} in {experiment.run.folder}; "
                     "run 'prosody-tts train' with the same settings first"
                 )
-        return Synthesizer.read(experiment, *(pipeline.folder(stages[kind]) for kind in needed))
+        return Synthesizer.read(experiment, **{kind: pipeline.folder(stages[kind]) for kind in needed})
 
     @staticmethod
-    def read(experiment: Experiment, acoustic: Path, sampler: Path | None = None) -> Synthesizer:
-        """Wire the stages in two folders, which carry their identities as names, and the experiment's vocoder."""
+    def read(
+        experiment: Experiment, acoustic: Path, sampler: Path | None = None, duration: Path | None = None
+    ) -> Synthesizer:
+        """Wire the stages in folders, which carry their identities as names, and the experiment's vocoder."""
         vocoder = build_vocoder(experiment.audio, experiment.synthesis)
         stage_one, spec = load_acoustic(acoustic)
+        vectors = {"acoustic": acoustic.name, **({} if sampler is None else {"sampler": sampler.name})}
+        durations = None if duration is None else load_durations(duration, vectors)
         if sampler is None:
-            return Synthesizer(stage_one, spec, None, vocoder)
+            return Synthesizer(stage_one, spec, None, vocoder, durations=durations)
         stage_two, sampler_spec = load_sampler(sampler, acoustic.name)
-        return Synthesizer(stage_one, spec, stage_two, vocoder, sampler_spec)
+        return Synthesizer(stage_one, spec, stage_two, vocoder, sampler_spec, durations)
 
     @torch.inference_mode()
     def predict(self, text: TextBatch, temperature: float, seed: int) -> Tensor | None:
@@ -182,7 +208,9 @@ class Synthesizer:
         model = self.acoustic
         conditioned = model.condition(text, model.states(text), vectors)
         durations = None
-        if model.durations is not None:
+        if self.durations is not None:
+            durations = self.durations.frames(text, vectors)
+        elif model.durations is not None:
             durations = model.durations.frames(conditioned, text.phone_lengths, text.pauses)
         rendered = model.decode(text, conditioned, durations)
         decoded = rendered.decoded

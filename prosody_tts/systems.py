@@ -10,7 +10,7 @@ import torch
 
 from data_modules.store import AnySpecification, Specification
 from data_modules.text.sentence import NODE_LABELS, TAGS
-from prosody_tts.config import AcousticConfig, Experiment
+from prosody_tts.config import AcousticConfig, DurationConfig, Experiment
 from prosody_tts.nn.acoustic import AcousticModel
 from prosody_tts.nn.conditioning import CONDITIONINGS, Contour
 from prosody_tts.nn.context import CONTEXTS, BertContext, Contexts, GraphContext, PhoneContext, TagContext
@@ -23,7 +23,7 @@ from prosody_tts.nn.decoders import (
     HarmonicDecoder,
     ParallelDecoder,
 )
-from prosody_tts.nn.durations import DurationModel
+from prosody_tts.nn.durations import DURATIONS, ERRORS, TARGETS, DurationModel, SeparateDurations
 from prosody_tts.nn.phones import ENCODERS, FastPhoneEncoder, PhoneEncoder, TacotronPhoneEncoder
 from prosody_tts.nn.priors import AutoregressivePrior, GaussianPrior
 from prosody_tts.nn.reference import HEADS, HEARINGS, ExplicitReference, Hearing, LearnedReference, ReferenceEncoder
@@ -60,7 +60,7 @@ class Sizes:
 
 
 def build_acoustic(experiment: Experiment, sizes: Sizes) -> AcousticModel:
-    """Stage one, without vectors where ``acoustic.reference`` is none."""
+    """Stage one, without vectors where ``acoustic.reference`` is none, and without durations that others predict."""
     settings, units = experiment.acoustic, experiment.units
     phones = build_encoder(settings, sizes)
     reference, conditioning, contour, inputs = None, None, None, settings.width
@@ -69,14 +69,16 @@ def build_acoustic(experiment: Experiment, sizes: Sizes) -> AcousticModel:
         conditioning = CONDITIONINGS[settings.conditioning](units, settings.width, experiment.latent, settings.knots)
         inputs = conditioning.width
         contour = Contour(units, experiment.latent, settings.knots) if settings.contour_weight > 0 else None
-    timed = DECODERS[settings.decoder].timed
+    durations = None
+    if experiment.duration.trained == "joint" and DECODERS[settings.decoder].timed:
+        durations = build_durations(experiment.duration, inputs, settings.width, settings.kernel, settings.dropout)
     return AcousticModel(
         units=units,
         phones=phones,
         reference=reference,
         conditioning=conditioning,
         contour=contour,
-        durations=DurationModel(inputs, settings.width, settings.kernel, settings.dropout) if timed else None,
+        durations=durations,
         decoder=build_decoder(experiment, sizes, inputs),
         speakers=build_speakers(sizes, settings.width),
         listening=settings.readout_listens,
@@ -121,6 +123,31 @@ def build_reference(experiment: Experiment, sizes: Sizes) -> ReferenceEncoder:
     }
     hearing = makers[HEARINGS[settings.hearing]]()
     return LearnedReference(hearing, HEADS[settings.reference](hearing.width, experiment.latent))
+
+
+def build_durations(settings: DurationConfig, inputs: int, width: int, kernel: int, dropout: float) -> DurationModel:
+    """A duration model for phone states of ``inputs`` dimensions."""
+    return DURATIONS[settings.network](
+        inputs=inputs,
+        width=width,
+        kernel=kernel,
+        dropout=dropout,
+        target=TARGETS[settings.target](),
+        error=ERRORS[settings.error],
+    )
+
+
+def build_separate_durations(experiment: Experiment, sizes: Sizes) -> SeparateDurations:
+    """The durations of a system whose stage one has none, on vectors where the system has them."""
+    settings, latent, knots = experiment.duration, experiment.latent, experiment.acoustic.knots
+    width, kernel, dropout = settings.width, settings.kernel, settings.dropout
+    phones = FastPhoneEncoder(sizes.phones, width, kernel, settings.phone_layers, dropout)
+    conditioning = None
+    if experiment.duration_vectors != "none":
+        conditioning = CONDITIONINGS[experiment.acoustic.conditioning](experiment.units, width, latent, knots)
+    inputs = width if conditioning is None else conditioning.width
+    durations = build_durations(settings, inputs, width, kernel, dropout)
+    return SeparateDurations(phones, conditioning, durations, build_speakers(sizes, width))
 
 
 def build_decoder(experiment: Experiment, sizes: Sizes, inputs: int) -> Decoder:

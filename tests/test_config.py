@@ -48,7 +48,8 @@ def test_experiments_are_short_diffs_and_say_where_they_come_from(name: str) -> 
 
 @pytest.mark.parametrize("family", ["kathaka", "camp"])
 def test_a_family_differs_in_context_and_vectors_only(family: str) -> None:
-    plain = [to_plain(load(name)) for name in SYSTEMS if name.startswith(family)]
+    # Kathaka's third step is a system by itself, which no table of the papers has.
+    plain = [to_plain(load(name)) for name in SYSTEMS if name.startswith(family) and name != "kathaka_durations"]
     for settings_of in plain:
         for name in ("system", "vectors"):
             del settings_of[name]
@@ -69,9 +70,8 @@ def test_the_command_line_wins_over_the_file_over_size_and_corpus(tmp_path: Path
 def test_smoke_is_small_on_every_corpus() -> None:
     for corpus in ("testbed", "allison"):
         experiment = load("camp", ["size=smoke", f"corpus={corpus}"])
-        assert (
-            max(experiment.acoustic.optim.epochs, experiment.sampler.optim.epochs, experiment.aligner.optim.epochs) == 1
-        )
+        trained = (experiment.acoustic, experiment.sampler, experiment.aligner, experiment.duration)
+        assert {stage.optim.epochs for stage in trained} == {1}
         assert experiment.data.limit is not None and experiment.data.limit <= 24
 
 
@@ -103,7 +103,7 @@ def test_a_size_chooses_the_papers_design_and_the_command_line_may_not_want_it()
         ("run.samples_every=-1", "run.samples_every=-1 must not be negative"),
         ("run.checkpoint_steps=0", "run.checkpoint_steps=0 must be at least 1"),
         ("run.checkpoint_minutes=0", "run.checkpoint_minutes=0 must be above 0"),
-        ("acoustic.optim.precision=bf32", "did you mean 'bf16'?"),
+        ("acoustic.optim.precision=bf61", "did you mean 'bf16'?"),
         ("acoustic.optim.decay_until=9", "acoustic.optim.decay_until=9 are the first and the last step of a decay"),
         ("sampler.optim.decay_factor=1.5", "sampler.optim.decay_factor=1.5 must lie above 0 and be at most 1"),
         ("sampler.optim.final_rate=0", "sampler.optim.final_rate=0 must lie above 0"),

@@ -73,7 +73,8 @@ def _spoken(recordings: Sequence[Recording], stage: Stage) -> Iterator[tuple[lis
     """Speak each sentence in its speaker's voice; once for all that speaker's renditions where no vector is used."""
     experiment = stage.experiment
     sampler = stage.input("sampler") if experiment.vectors == "predicted" else None
-    synthesizer = Synthesizer.read(experiment, stage.input("acoustic"), sampler)
+    duration = stage.input("duration") if "duration" in stage.inputs else None
+    synthesizer = Synthesizer.read(experiment, stage.input("acoustic"), sampler, duration)
     oracle = VectorStore(stage.input("acoustic")) if experiment.vectors == "recording" else None
     groups = _utterances(recordings) if oracle is not None else _sentences(recordings)
     names = sorted(groups, key=lambda name: (len(groups[name][0].sentence.phones), name))

@@ -185,13 +185,16 @@ def moved(
             whole, drawn = sums.sum(0, keepdims=True), counts @ sums
             if not whole[0, 1] > 0:
                 continue
-            ends: list[float | None] = []
-            for figure in (_slope, _correlation):
-                interval = statistics.percentile_interval(figure(drawn), confidence) if size > 1 else statistics.UNKNOWN
-                ends += [float(figure(whole)[0]), *interval.ends]
+            slope, correlation = (
+                (float(figure(whole)[0]), *_ends(figure(drawn), size, confidence)) for figure in (_slope, _correlation)
+            )
             heard = len(np.unique(found.sentences[sound]))
-            rows.append(Moved(measure, which, *ends, words=int(sound.sum()), sentences=heard))  # type: ignore[arg-type]
+            rows.append(Moved(measure, which, *slope, *correlation, int(sound.sum()), heard))
     return rows
+
+
+def _ends(drawn: Floats, size: int, confidence: float) -> tuple[float | None, float | None]:
+    return (statistics.percentile_interval(drawn, confidence) if size > 1 else statistics.UNKNOWN).ends
 
 
 def _slope(sums: Floats) -> Floats:

@@ -1,0 +1,84 @@
+"""LightningDataModule of duration models that are trained by themselves, and what durations are on average."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from lightning import LightningDataModule
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from data_modules.batches import DurationBatch
+from data_modules.collate import DurationItem, duration_batch, text_item
+from data_modules.loaders import BucketSampler, Prepared
+from data_modules.moments import moments
+from data_modules.sampler import VectorStore
+from data_modules.store import FeatureStore, Specification
+
+
+class DurationData(LightningDataModule):
+    """Serves ``DurationBatch``: texts and the frames of their phones.
+
+    With ``vectors`` each recording's own come along; ``with_bert`` gives the texts the states that stage two reads.
+    """
+
+    def __init__(
+        self,
+        store: FeatureStore,
+        spec: Specification,
+        batch: int,
+        seed: int,
+        vectors: VectorStore | None = None,
+        with_bert: bool = False,
+    ) -> None:
+        super().__init__()
+        self.store = store
+        self.spec = spec
+        self.batch = batch
+        self.seed = seed
+        self.vectors = vectors
+        self.with_bert = with_bert
+
+    def item(self, name: str) -> DurationItem:
+        """Prepare an utterance."""
+        sentence = self.store.text.sentence(name)
+        bert = self.store.text.bert(name) if self.with_bert else np.zeros((sentence.tokens, 0), np.float32)
+        text = text_item(name, sentence, bert, self.spec, self.store.speaker(name))
+        durations = torch.from_numpy(_durations(self.store, name))
+        if self.vectors is None:
+            return DurationItem(text, durations)
+        mean, scale = np.array(self.vectors.mean(name)), np.array(self.vectors.scale(name))
+        return DurationItem(text, durations, torch.from_numpy(mean), torch.from_numpy(scale))
+
+    def loader(self, ids: Sequence[str], shuffle: bool) -> DataLoader[DurationBatch]:
+        """Batches of the utterances."""
+        sampler = BucketSampler([len(_durations(self.store, name)) for name in ids], self.batch, self.seed, shuffle)
+        return DataLoader(Prepared(ids, self.item), batch_sampler=sampler, collate_fn=duration_batch)  # type: ignore[arg-type]
+
+    def train_dataloader(self) -> DataLoader[DurationBatch]:
+        return self.loader(self.store.ids("train"), shuffle=True)
+
+    def val_dataloader(self) -> DataLoader[DurationBatch]:
+        return self.loader(self.store.ids("dev"), shuffle=False)
+
+
+def group_statistics(store: FeatureStore) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation [2] of the training split's durations in frames: of phones, and of pause slots."""
+    names = store.ids("train")
+
+    def durations(pauses: bool) -> Iterator[NDArray[np.float64]]:
+        for name in names:
+            slots = np.array(store.text.sentence(name).phone_to_word) % 2 == 0
+            yield _durations(store, name)[slots == pauses].astype(np.float64)
+
+    found = [moments(lambda pauses=pauses: durations(pauses)) for pauses in (False, True)]  # type: ignore[misc]
+    # A group whose durations are all the same, as pauses that never are, has no scale to be measured in.
+    return torch.tensor([mean for mean, _ in found]), torch.tensor([scale or 1.0 for _, scale in found])
+
+
+def _durations(store: FeatureStore, name: str) -> NDArray[np.int64]:
+    assert store.durations is not None
+    return np.array(store.durations[name], np.int64)
