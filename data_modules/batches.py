@@ -126,3 +126,20 @@ class SamplerBatch(Batch):
     scale: Tensor
     unit_lengths: Tensor
     exists: Tensor | None = None
+
+
+@dataclass
+class VocoderBatch(Batch):
+    """Stretches of recordings, all of one length.
+
+    Attributes:
+        ids: utterance ids, B of them.
+        mel: [B, T, M] natural-log mel, un-normalised.
+        f0: [B, T] Hz, 0 where unvoiced.
+        wave: [B, L] the samples between the first frame and the last, as many as a vocoder renders of T frames.
+    """
+
+    ids: list[str]
+    mel: Tensor
+    f0: Tensor
+    wave: Tensor

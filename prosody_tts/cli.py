@@ -144,7 +144,7 @@ def train(arguments: Arguments = None, workers: Workers = None) -> None:
     from prosody_tts.pipeline import folder, plan
 
     for stage in plan(experiment):
-        if stage.kind in {"acoustic", "sampler"}:
+        if stage.kind in {"acoustic", "sampler", "vocoder"}:
             print(f"{stage.label}: {folder(stage)}")
 
 
@@ -241,7 +241,7 @@ def settings(
 # What the verbs share ----------------------------------------------------------------------------------------------
 
 PREPARATION = frozenset({"corpus", "text", "labels", "audio", "aligner", "alignment"})
-TRAINING = PREPARATION | {"acoustic", "sampler"}
+TRAINING = PREPARATION | {"acoustic", "sampler", "vocoder"}
 #: Utterances left out that ``prepare`` lists.
 LISTED = 100
 

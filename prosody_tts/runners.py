@@ -28,6 +28,7 @@ from data_modules.sampler import SamplerData, VectorStore
 from data_modules.store import (
     SENTENCES,
     UTTERANCES,
+    AudioStore,
     CorpusStore,
     FeatureStore,
     TextFeatures,
@@ -37,15 +38,19 @@ from data_modules.store import (
 from data_modules.text.analysis import TextAnalyser
 from data_modules.text.sentence import PAUSE, Sentence
 from data_modules.tokens import exact_durations
+from data_modules.vocoder import VocoderData
 from prosody_tts.config import LABELS, Experiment
 from prosody_tts.errors import UserError
 from prosody_tts.files import digest, write_json
+from prosody_tts.nn.vocoders.discriminators import Discriminators
 from prosody_tts.pipeline import Stage
 from prosody_tts.stages.acoustic import AcousticStage, active_dimensions
 from prosody_tts.stages.fit import fit
 from prosody_tts.stages.sampler import SamplerStage
+from prosody_tts.stages.vocoder import VocoderStage
 from prosody_tts.systems import Sizes, build_acoustic, build_sampler
 from prosody_tts.tracking import lightning_loggers
+from prosody_tts.vocoders import build_source_filter, fetch_pretrained
 
 #: Texts that are analysed, and then given states, at once: what is held of a corpus.
 TEXTS = 128
@@ -354,6 +359,23 @@ def _write_vectors(module: AcousticStage, data: AcousticData, folder: Path, prog
     return {"active_dimensions": active_dimensions(joined), "kl_nats": float(torch.cat(kl).mean())}
 
 
+def run_vocoder(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]:
+    """Train a vocoder on the corpus's recordings, or fetch one that has been trained elsewhere."""
+    experiment, settings = stage.experiment, stage.experiment.vocoder
+    if not stage.inputs:
+        progress(0, 0, "fetching the vocoder")
+        return {"source": fetch_pretrained(experiment, folder)}
+    corpus, audio = CorpusStore(stage.input("corpus")), AudioStore(stage.input("audio"))
+    data = VocoderData(corpus, audio, experiment.audio, settings.seconds, settings.optim.batch, experiment.seed)
+    torch.manual_seed(experiment.seed)
+    model = build_source_filter(experiment, *data.moments())
+    judges = Discriminators(experiment.audio.sample_rate) if settings.adversarial else None
+    module = VocoderStage(model, settings, judges)
+    loggers = lightning_loggers(experiment, folder, "vocoder")
+    metrics = fit(module, data, settings.optim, experiment.run, experiment.seed, folder, loggers, progress)
+    return {**metrics, "parameters": sum(p.numel() for p in model.parameters())}
+
+
 def run_sampler(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]:
     """Train stage two on the vectors of stage one, or on a corpus's labels."""
     experiment, settings = stage.experiment, stage.experiment.sampler
@@ -395,5 +417,6 @@ RUNNERS: dict[str, Runner] = {
     "labels": run_labels,
     "acoustic": run_acoustic,
     "sampler": run_sampler,
+    "vocoder": run_vocoder,
     "evaluate": run_evaluate,
 }

@@ -32,7 +32,15 @@ Runner = Callable[[Stage, Progress], dict[str, Any]]
 LOG = "log.txt"
 
 #: How long stages take beside each other, roughly: only the order of starting depends on it.
-COSTS = {"aligner": 20.0, "acoustic": 10.0, "text": 4.0, "corpus": 3.0, "sampler": 3.0, "evaluate": 3.0}
+COSTS = {
+    "aligner": 20.0,
+    "acoustic": 10.0,
+    "vocoder": 10.0,
+    "text": 4.0,
+    "corpus": 3.0,
+    "sampler": 3.0,
+    "evaluate": 3.0,
+}
 #: Seconds a worker is given to end by itself before it is killed.
 PATIENCE = 5.0
 #: Seconds between two of a stage's progress messages.

@@ -17,15 +17,16 @@ from data_modules.collate import text_batch, text_item
 from data_modules.store import PADDING, UNKNOWN, AnySpecification, Specification, read_specification
 from data_modules.text.sentence import PAUSE
 from prosody_tts import pipeline
-from prosody_tts.config import AudioConfig, Experiment, SynthesisConfig, from_plain
+from prosody_tts.config import Experiment, from_plain
 from prosody_tts.errors import UserError, nearest
 from prosody_tts.files import atomic, read_json
 from prosody_tts.nn.acoustic import AcousticModel
 from prosody_tts.nn.durations import to_frames
 from prosody_tts.nn.sampler import SamplerModel
-from prosody_tts.nn.vocoders import VOCODERS, Vocoder
+from prosody_tts.nn.vocoders import Vocoder
 from prosody_tts.stages.fit import BEST, CHECKPOINT, load_checkpoint
 from prosody_tts.systems import Sizes, build_acoustic, build_sampler
+from prosody_tts.vocoders import build_vocoder
 
 #: Speakers an error message lists.
 SHOWN = 8
@@ -48,23 +49,6 @@ class Speech:
     durations: NDArray[np.int64]
     log_f0: NDArray[np.float64]
     energy: NDArray[np.float64]
-
-
-def build_vocoder(audio: AudioConfig, settings: SynthesisConfig) -> Vocoder:
-    """The vocoder of the settings, for the mel of the settings."""
-    return VOCODERS[settings.vocoder](
-        sample_rate=audio.sample_rate,
-        hop=audio.hop,
-        window=audio.window,
-        fft=audio.fft,
-        mels=audio.mels,
-        low=audio.mel_low,
-        high=audio.mel_high,
-        iterations=settings.iterations,
-        htk=audio.mel_scale == "htk",
-        unit_area=audio.mel_norm == "slaney",
-        half_hop=audio.padding == "half_hop",
-    )
 
 
 def _load(model: torch.nn.Module, state: dict[str, Tensor], folder: Path) -> None:
@@ -166,7 +150,7 @@ class Synthesizer:
     @staticmethod
     def read(experiment: Experiment, acoustic: Path, sampler: Path | None = None) -> Synthesizer:
         """Wire the stages in two folders, which carry their identities as names, and the experiment's vocoder."""
-        vocoder = build_vocoder(experiment.audio, experiment.synthesis)
+        vocoder = build_vocoder(experiment)
         stage_one, spec = load_acoustic(acoustic)
         if sampler is None:
             return Synthesizer(stage_one, spec, None, vocoder)

@@ -17,6 +17,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from data_modules.batches import VocoderBatch
 from data_modules.corpora.contract import Progress
 from prosody_tts.config import OptimConfig, RunConfig
 from prosody_tts.errors import UserError
@@ -86,7 +87,8 @@ class StopOnNaN(Callback):
     ) -> None:
         loss = outputs["loss"] if isinstance(outputs, dict) else outputs
         if not math.isfinite(float(loss)):
-            names = ", ".join(batch.text.ids[:8])
+            ids = batch.ids if isinstance(batch, VocoderBatch) else batch.text.ids
+            names = ", ".join(ids[:8])
             raise UserError(
                 f"the loss is not finite at step {trainer.global_step} on the utterances {names}; "
                 "lower the learning rate or remove what is wrong with them"
