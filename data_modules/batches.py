@@ -92,8 +92,19 @@ class TextBatch(Batch):
                 return self.phone_lengths
 
 
+class WithText(Batch):
+    """A batch whose utterances are those of its ``text``."""
+
+    text: TextBatch
+
+    @property
+    def ids(self) -> list[str]:
+        """Utterance ids, B of them."""
+        return self.text.ids
+
+
 @dataclass
-class AcousticBatch(Batch):
+class AcousticBatch(WithText):
     """Text with its recording.
 
     Attributes:
@@ -122,7 +133,7 @@ class AcousticBatch(Batch):
 
 
 @dataclass
-class SamplerBatch(Batch):
+class SamplerBatch(WithText):
     """Text with its vectors, stage one's or explicit.
 
     Attributes:
@@ -141,7 +152,7 @@ class SamplerBatch(Batch):
 
 
 @dataclass
-class DurationBatch(Batch):
+class DurationBatch(WithText):
     """Text with its durations, and with its recordings' vectors where they are read.
 
     Attributes:
@@ -155,3 +166,20 @@ class DurationBatch(Batch):
     durations: Tensor
     mean: Tensor | None = None
     scale: Tensor | None = None
+
+
+@dataclass
+class VocoderBatch(Batch):
+    """Stretches of recordings, all of one length.
+
+    Attributes:
+        ids: utterance ids, B of them.
+        mel: [B, T, M] natural-log mel, un-normalised.
+        f0: [B, T] Hz, 0 where unvoiced.
+        wave: [B, L] the samples between the first frame and the last, as many as a vocoder renders of T frames.
+    """
+
+    ids: list[str]
+    mel: Tensor
+    f0: Tensor
+    wave: Tensor

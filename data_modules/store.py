@@ -303,6 +303,13 @@ class AudioStore:
         self.starts = np.array(index["starts"], np.float64)
         self.mel, self.f0, self.energy = (Sharded(folder, name, index["shards"], self.frames) for name in MEASURES)
 
+    def mel_moments(self, rows: Sequence[int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Mean and spread of each mel channel [M] over utterances, one of them in memory at a time."""
+        frames = sum(int(self.frames[row]) for row in rows)
+        mean = np.asarray(sum(self.mel[row].sum(0, dtype=np.float64) for row in rows) / frames)
+        variance = sum(((self.mel[row] - mean) ** 2).sum(0) for row in rows) / frames
+        return mean, np.sqrt(np.maximum(variance, 1e-8))
+
 
 @dataclass(frozen=True)
 class Recording:
@@ -397,16 +404,13 @@ class FeatureStore(TextFeatures):
     def specification(self) -> Specification:
         """Measure the training split, one utterance in memory at a time."""
         ids = self.ids("train")
-        rows = [self.audio.rows[name] for name in ids]
-        frames = sum(int(self.audio.frames[row]) for row in rows)
-        mean = sum(self.audio.mel[row].sum(0, dtype=np.float64) for row in rows) / frames
-        variance = sum(((self.audio.mel[row] - mean) ** 2).sum(0) for row in rows) / frames
+        mean, scale = self.audio.mel_moments([self.audio.rows[name] for name in ids])
         pooled = self._norm(ids)
         speakers = self.speakers()
         return Specification(
             inventory=self.text.inventory,
-            mel_mean=tuple(np.asarray(mean).tolist()),
-            mel_scale=tuple(np.sqrt(np.maximum(variance, 1e-8)).tolist()),
+            mel_mean=tuple(mean.tolist()),
+            mel_scale=tuple(scale.tolist()),
             f0_mean=pooled.f0_mean,
             f0_scale=pooled.f0_scale,
             energy_mean=pooled.energy_mean,

@@ -144,7 +144,7 @@ def train(arguments: Arguments = None, workers: Workers = None) -> None:
     from prosody_tts.pipeline import folder, plan
 
     for stage in plan(experiment):
-        if stage.kind in {"acoustic", "sampler", "duration"}:
+        if stage.kind in {"acoustic", "sampler", "duration", "vocoder"}:
             print(f"{stage.label}: {folder(stage)}")
 
 
@@ -281,7 +281,7 @@ def parameters(arguments: Arguments = None) -> None:
 # What the verbs share ----------------------------------------------------------------------------------------------
 
 PREPARATION = frozenset({"corpus", "text", "labels", "audio", "aligner", "alignment"})
-TRAINING = PREPARATION | {"acoustic", "sampler", "duration"}
+TRAINING = PREPARATION | {"acoustic", "sampler", "duration", "vocoder"}
 #: Utterances left out that ``prepare`` lists.
 LISTED = 100
 

@@ -37,6 +37,7 @@ Units = Literal["utterance", "word", "phone"]
 Context = Literal["phones", "bert", "tags", "graph"]
 Family = Literal["none", "tacotron2", "durian", "kathaka", "camp", "word", "phone", "explicit"]
 AudioPreset = Literal["papers", "hifigan", "speecht5", "vocos", "bigvgan"]
+VocoderName = Literal["griffin_lim", "source_filter", "speecht5", "hifigan", "univnet"]
 
 #: What ``corpus_path`` must be, of the corpora that need it.
 CORPUS_PATHS = {
@@ -58,6 +59,12 @@ EXPLICIT: dict[Units, tuple[str, ...]] = {
     "word": ("f0", "voicing", "energy", "pace"),
     "phone": ("f0", "voicing", "energy", "pace"),
 }
+
+#: Pre-trained vocoders, and the audio preset whose mel each was trained on.
+PRETRAINED: dict[str, AudioPreset] = {"speecht5": "speecht5", "hifigan": "hifigan", "univnet": "bigvgan"}
+
+#: Where pre-trained vocoders come from unless ``synthesis.vocoder_path`` says so: identifiers on the Hugging Face hub.
+HUB_VOCODERS = {"speecht5": "microsoft/speecht5_hifigan", "univnet": "dg845/univnet-dev"}
 
 ROOT = Path(__file__).resolve().parent.parent
 EXPERIMENTS = ROOT / "experiments"
@@ -429,11 +436,46 @@ class DurationConfig:
 
 
 @dataclass
+class VocoderConfig:
+    """The vocoder of ``synthesis.vocoder=source_filter``, trained on the corpus, once for all systems."""
+
+    width: int = 128
+    """Channels of the backbone (ours; Vocos has 512)."""
+    layers: int = 4
+    """ConvNeXt blocks of the backbone (ours; Vocos has 8)."""
+    kernel: int = 7
+    """Width of convolutions, in frames, as in Vocos."""
+    corrections: int = 2
+    """Times that the rendered envelope is measured and what it lacks of the mel is made up for (ours)."""
+    seconds: float = 0.8
+    """Length of the stretches of recordings it is trained on (ours)."""
+    pitch_weight: float = 0.2
+    """Weight of reading F0 from the mel: cross-entropy, nats per voiced frame (ours)."""
+    adversarial: bool = False
+    """Train against discriminators of several periods and resolutions besides, for long schedules (as Vocos does)."""
+    adversarial_from: float = 0.25
+    """Share of the steps after which discriminators are heard (ours)."""
+    adversarial_weight: float = 0.1
+    """Weight of the hinge loss against the discriminators (ours)."""
+    matching_weight: float = 0.1
+    """Weight of the distance of the discriminators' features (ours)."""
+    optim: OptimConfig = field(default_factory=lambda: OptimConfig(learning_rate=2e-3, batch=16, epochs=16))
+    """Optimisation; an epoch hears one stretch of every recording, at a place that changes."""
+
+
+@dataclass
 class SynthesisConfig:
     """From vectors to waveforms."""
 
-    vocoder: Literal["griffin_lim"] = "griffin_lim"
-    """Mel to waveform."""
+    vocoder: VocoderName = "griffin_lim"
+    """Mel to waveform. ``griffin_lim`` needs no training, ``source_filter`` is trained on the corpus (``vocoder.``);
+    the others are public HiFi-GAN and UnivNet models that need the ``audio.preset`` they were trained on. Vocos and
+    BigVGAN have presets only: their packages bring torchaudio, or a dozen more, so speak their mels elsewhere."""
+    vocoder_path: str | None = None
+    """Folder (config.json with model.safetensors, as transformers saves them) or hub identifier of a pre-trained
+    vocoder; none takes microsoft/speecht5_hifigan or dg845/univnet-dev. ``hifigan`` has no default: it needs a
+    FastSpeech2ConformerHifiGan that takes natural-log mels as they are. The hub's espnet/fastspeech2_conformer_hifigan
+    takes others (log10, 80-7600 Hz), normalised by figures that are not in it."""
     iterations: int = 32
     """Griffin-Lim iterations."""
     temperature: float = 0.0
@@ -494,6 +536,7 @@ class Experiment:
     acoustic: AcousticConfig = field(default_factory=AcousticConfig)
     sampler: SamplerConfig = field(default_factory=SamplerConfig)
     duration: DurationConfig = field(default_factory=DurationConfig)
+    vocoder: VocoderConfig = field(default_factory=VocoderConfig)
     synthesis: SynthesisConfig = field(default_factory=SynthesisConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
 
@@ -684,6 +727,7 @@ def _validate(experiment: Experiment) -> None:
             "duration.vectors=sampled does not fit duration.trained=joint: stage two, which draws them, comes after "
             "stage one; give duration.trained=separate, or duration.vectors=recording"
         )
+    _validate_vocoder(experiment)
     positive = {
         "run.feature_workers": 1 if experiment.run.feature_workers is None else experiment.run.feature_workers,
         "run.workers": experiment.run.workers,
@@ -717,13 +761,18 @@ def _validate(experiment: Experiment) -> None:
         "data.dev_sentences": experiment.data.dev_sentences,
         "data.renditions": experiment.data.renditions,
         "data.speakers": experiment.data.speakers,
+        "vocoder.width": experiment.vocoder.width,
+        "vocoder.layers": experiment.vocoder.layers,
+        "vocoder.kernel": experiment.vocoder.kernel,
+        "vocoder.optim.batch": experiment.vocoder.optim.batch,
+        "vocoder.optim.epochs": experiment.vocoder.optim.epochs,
         "evaluation.resamples": experiment.evaluation.resamples,
         "synthesis.iterations": experiment.synthesis.iterations,
     }
     for name, value in positive.items():
         if value < 1:
             raise UserError(f"{name}={value} must be at least 1")
-    for name in ("acoustic", "sampler", "duration", "aligner"):
+    for name in ("acoustic", "sampler", "duration", "vocoder", "aligner"):
         _validate_optim(f"{name}.optim", getattr(experiment, name).optim, experiment.run)
     for speed in experiment.data.speeds:
         if not 0.5 <= speed <= 2 or speed == 1:
@@ -857,3 +906,49 @@ def _validate_audio(audio: AudioConfig) -> None:
         raise UserError(
             f"audio.trim_margin={audio.trim_margin:g} and audio.power_floor={audio.power_floor:g} must not be negative"
         )
+
+
+#: Settings of ``audio.`` that a vocoder does not see: a name, F0, and what is done to recordings before.
+UNHEARD = ("preset", "f0_low", "f0_high", "f0_tracker", "level_db", "trim_db", "trim_margin")
+
+
+def _validate_vocoder(experiment: Experiment) -> None:
+    """A pre-trained vocoder goes with the mel it was trained on, and all that is wrong is told before any training."""
+    settings, own, audio = experiment.synthesis, experiment.vocoder, experiment.audio
+    name = settings.vocoder
+    if name in PRETRAINED:
+        preset = PRETRAINED[name]
+        needed = to_plain(_merge([_read(EXPERIMENTS / "audio" / f"{preset}.yaml")]).audio)
+        given = to_plain(audio)
+        wrong = [key for key, value in needed.items() if key not in UNHEARD and given[key] != value]
+        if wrong:
+            shown = ", ".join(f"audio.{key}={needed[key]} (not {given[key]})" for key in wrong[:3])
+            raise UserError(
+                f"synthesis.vocoder={name} was trained on other mels; give audio.preset={preset}: it needs {shown}"
+                + (", ..." if len(wrong) > 3 else "")
+            )
+        if settings.vocoder_path is None and name not in HUB_VOCODERS:
+            raise UserError(
+                f"synthesis.vocoder={name} needs synthesis.vocoder_path=FOLDER, a FastSpeech2ConformerHifiGan saved by "
+                f"transformers (config.json, model.safetensors) that takes the mel of audio.preset={preset}"
+            )
+    elif settings.vocoder_path is not None:
+        raise UserError(
+            f"synthesis.vocoder_path is for pre-trained vocoders; leave it out with synthesis.vocoder={name}, or give "
+            f"synthesis.vocoder={' or '.join(PRETRAINED)}"
+        )
+    if own.kernel % 2 == 0:
+        raise UserError(
+            f"vocoder.kernel={own.kernel} must be odd, so that a frame has as many neighbours on both sides"
+        )
+    if own.corrections < 0:
+        raise UserError(f"vocoder.corrections={own.corrections} must not be negative")
+    if name == "source_filter" and own.seconds * audio.sample_rate < 4 * audio.hop:
+        raise UserError(
+            f"vocoder.seconds={own.seconds:g} is too short: give at least four frames of audio.hop={audio.hop}"
+        )
+    for weight in ("pitch_weight", "adversarial_weight", "matching_weight"):
+        if getattr(own, weight) < 0:
+            raise UserError(f"vocoder.{weight}={getattr(own, weight):g} must not be negative")
+    if not 0 <= own.adversarial_from <= 1:
+        raise UserError(f"vocoder.adversarial_from={own.adversarial_from:g} is a share; give a number from 0 to 1")

@@ -21,7 +21,7 @@ from filelock import FileLock
 
 from data_modules.corpora import CORPORA
 from data_modules.corpora.contract import Progress
-from prosody_tts.config import LABELS, ROOT, Experiment, RunConfig, to_plain
+from prosody_tts.config import HUB_VOCODERS, LABELS, PRETRAINED, ROOT, Experiment, RunConfig, to_plain
 from prosody_tts.errors import UserError
 from prosody_tts.files import digest, file_digest, read_json, write_json
 
@@ -36,6 +36,7 @@ VERSIONS = {
     "acoustic": 7,
     "sampler": 5,
     "duration": 1,
+    "vocoder": 1,
     "evaluate": 1,
     "report": 2,
 }
@@ -176,6 +177,7 @@ def plan(experiment: Experiment) -> list[Stage]:
         "alignment", "alignment", data + aligner, {"phones": phones, "given": given}, depends=["audio", *aligner]
     )
     data.append("alignment")
+    vocoder = _add_vocoder(stages)
     own = {"acoustic": _acoustic_settings(experiment), "phones": phones, "seed": experiment.seed}
     stages.add("acoustic", _acoustic_label(experiment), data, own, depends=["alignment"])
     reads = [*data, "acoustic"]
@@ -198,19 +200,89 @@ def plan(experiment: Experiment) -> list[Stage]:
         shaping.append("duration")
     measured = {"split": experiment.evaluation.split, "limit": experiment.evaluation.limit}
     # Every held-out sentence is spoken in its own speaker's voice.
-    synthesis = {name: value for name, value in settings["synthesis"].items() if name != "speaker"}
+    unused = {"speaker", "vocoder_path", *(["iterations"] if experiment.synthesis.vocoder != "griffin_lim" else [])}
+    synthesis = {name: value for name, value in settings["synthesis"].items() if name not in unused}
     own = {"evaluation": measured, "synthesis": synthesis}
     copy = stages.make(
         "evaluate",
         "evaluate copy synthesis",
-        data,
+        [*data, *vocoder],
         {"evaluation": measured, "synthesis": {**synthesis, "temperature": 0.0}},
-        depends=["alignment"],
+        depends=["alignment", *vocoder],
     )
     copy = replace(copy, experiment=replace(experiment, system=COPY, vectors="none"))
     own = {**own, "vectors": experiment.vectors, "seed": experiment.seed}
-    evaluate = stages.make("evaluate", f"evaluate {experiment.system}", reads, own, depends=shaping)
+    shaping += vocoder
+    evaluate = stages.make("evaluate", f"evaluate {experiment.system}", [*reads, *vocoder], own, depends=shaping)
     return [*stages.stages.values(), copy, evaluate]
+
+
+def _add_vocoder(stages: _Plan) -> list[str]:
+    """Add the stage that trains or fetches the vocoder, if it has weights; the kinds that speech then depends on."""
+    experiment = stages.experiment
+    name = experiment.synthesis.vocoder
+    if name in PRETRAINED:
+        stages.add("vocoder", f"vocoder {name}", [], {"name": name, **_given_vocoder(experiment)})
+    elif name == "source_filter":
+        own = {"name": name, "vocoder": _vocoder_settings(experiment), "seed": experiment.seed}
+        stages.add("vocoder", f"vocoder {name}", ["corpus", "audio"], own, depends=["audio"])
+    else:
+        return []
+    return ["vocoder"]
+
+
+def _given_vocoder(experiment: Experiment) -> dict[str, str]:
+    """What tells a pre-trained vocoder from others: the content of its folder, or its name on the hub."""
+    source = vocoder_source(experiment)
+    if (place := Path(source).expanduser()).is_dir():
+        return {path.name: file_digest(path) for path in vocoder_files(place)}
+    if source.startswith(("/", ".", "~")) or source.count("/") > 1:
+        raise UserError(f"there is no folder synthesis.vocoder_path={source}; give a folder or a hub identifier")
+    return {"hub": source}
+
+
+def vocoder_source(experiment: Experiment) -> str:
+    """Folder or hub identifier of the experiment's pre-trained vocoder."""
+    return experiment.synthesis.vocoder_path or HUB_VOCODERS[experiment.synthesis.vocoder]
+
+
+def vocoder_files(place: Path) -> tuple[Path, Path]:
+    """The settings and the weights in the folder of a pre-trained vocoder; safetensors before torch's own format.
+
+    Raises:
+        UserError: they are not there.
+    """
+    config = place / "config.json"
+    weights = next(
+        (place / name for name in ("model.safetensors", "pytorch_model.bin") if (place / name).exists()), None
+    )
+    if weights is None or not config.exists():
+        raise UserError(
+            f"synthesis.vocoder_path={place} holds no {'weights' if config.exists() else 'config.json'}; give a folder "
+            "with config.json and model.safetensors, as transformers' save_pretrained writes them"
+        )
+    return config, weights
+
+
+def _vocoder_settings(experiment: Experiment) -> dict[str, Any]:
+    """The settings that train a vocoder: without discriminators their weights say nothing."""
+    settings = to_plain(experiment.vocoder)
+    if not experiment.vocoder.adversarial:
+        settings = {
+            name: value for name, value in settings.items() if not name.startswith(("adversarial_", "matching_"))
+        }
+    return settings
+
+
+def vocoder_label(experiment: Experiment) -> str:
+    """The vocoder in words, with what its sound depends on."""
+    name = experiment.synthesis.vocoder
+    if name in PRETRAINED:
+        return f"{name} ({vocoder_source(experiment)})"
+    if name == "griffin_lim":
+        return f"griffin_lim, {experiment.synthesis.iterations} iterations"
+    stage = next(stage for stage in plan(experiment) if stage.kind == "vocoder")
+    return f"{name}, trained on the corpus ({stage.key})"
 
 
 def _plan_labels(experiment: Experiment) -> list[Stage]:
@@ -466,7 +538,7 @@ def report(experiments: Mapping[str, Experiment], out: Path, command: str = "") 
         corpus=first.corpus if first.corpus_path is None else f"{first.corpus} ({Path(first.corpus_path).name})",
         split=first.evaluation.split,
         seed=first.seed,
-        vocoder="" if labels else f"{first.synthesis.vocoder}, {first.synthesis.iterations} iterations",
+        vocoder="" if labels else vocoder_label(first),
         commit=None if commit == "unknown" else commit.removesuffix("-dirty"),
         clean=None if commit == "unknown" else not commit.endswith("-dirty"),
         size=first.size,

@@ -30,6 +30,7 @@ from data_modules.sampler import SamplerData, VectorStore
 from data_modules.store import (
     SENTENCES,
     UTTERANCES,
+    AudioStore,
     CorpusStore,
     FeatureStore,
     TextFeatures,
@@ -39,18 +40,23 @@ from data_modules.store import (
 from data_modules.text.analysis import TextAnalyser
 from data_modules.text.sentence import PAUSE, Sentence
 from data_modules.tokens import exact_durations
+from data_modules.vocoder import VocoderData
 from prosody_tts.config import LABELS, Experiment
 from prosody_tts.errors import UserError
 from prosody_tts.files import digest, write_json
+from prosody_tts.nn.vocoders import GriffinLim
+from prosody_tts.nn.vocoders.discriminators import Discriminators
 from prosody_tts.pipeline import Stage
 from prosody_tts.samples import Samples
 from prosody_tts.stages.acoustic import AcousticStage, collapse_warning, watch
 from prosody_tts.stages.duration import DurationStage, SampledVectors, VectorSource, no_vectors, recorded_vectors
 from prosody_tts.stages.fit import fit
 from prosody_tts.stages.sampler import SamplerStage
-from prosody_tts.synthesis import build_vocoder, load_sampler
+from prosody_tts.stages.vocoder import VocoderStage
+from prosody_tts.synthesis import load_sampler
 from prosody_tts.systems import Sizes, build_acoustic, build_sampler, build_separate_durations
 from prosody_tts.tracking import lightning_loggers
+from prosody_tts.vocoders import build_source_filter, fetch_pretrained, mel_format
 
 #: Texts that are analysed, and then given states, at once: what is held of a corpus.
 TEXTS = 128
@@ -352,7 +358,8 @@ def _samples(experiment: Experiment, data: AcousticData, folder: Path) -> list[C
     """What draws and speaks samples as ``run.samples_every`` says."""
     if experiment.run.samples_every == 0:
         return []
-    vocoder = build_vocoder(experiment.audio, experiment.synthesis)
+    # No weights: the system's own vocoder may not be trained yet.
+    vocoder = GriffinLim(mel_format(experiment.audio), experiment.synthesis.iterations)
     every, rate = experiment.run.samples_every, experiment.audio.sample_rate
     return [Samples(data, vocoder, rate, folder / "samples", every)]
 
@@ -380,6 +387,23 @@ def _write_vectors(module: AcousticStage, data: AcousticData, folder: Path, prog
     watched = watch(joined, torch.cat(nats))
     warning = collapse_warning(watched, joined.shape[1], variational)
     return {**watched, **({} if warning is None else {"warning": warning})}
+
+
+def run_vocoder(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]:
+    """Train a vocoder on the corpus's recordings, or fetch one that has been trained elsewhere."""
+    experiment, settings = stage.experiment, stage.experiment.vocoder
+    if not stage.inputs:
+        progress(0, 0, "fetching the vocoder")
+        return {"source": fetch_pretrained(experiment, folder)}
+    corpus, audio = CorpusStore(stage.input("corpus")), AudioStore(stage.input("audio"))
+    data = VocoderData(corpus, audio, experiment.audio, settings.seconds, settings.optim.batch, experiment.seed)
+    torch.manual_seed(experiment.seed)
+    model = build_source_filter(experiment, *data.moments())
+    judges = Discriminators(experiment.audio.sample_rate) if settings.adversarial else None
+    module = VocoderStage(model, settings, judges)
+    loggers = lightning_loggers(experiment, folder, "vocoder")
+    metrics = fit(module, data, settings.optim, experiment.run, experiment.seed, folder, loggers, progress)
+    return {**metrics, "parameters": sum(p.numel() for p in model.parameters())}
 
 
 def run_sampler(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]:
@@ -447,5 +471,6 @@ RUNNERS: dict[str, Runner] = {
     "acoustic": run_acoustic,
     "sampler": run_sampler,
     "duration": run_duration,
+    "vocoder": run_vocoder,
     "evaluate": run_evaluate,
 }

@@ -35,6 +35,7 @@ LOG = "log.txt"
 COSTS = {
     "aligner": 20.0,
     "acoustic": 10.0,
+    "vocoder": 10.0,
     "text": 4.0,
     "corpus": 3.0,
     "sampler": 3.0,

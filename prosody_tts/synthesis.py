@@ -16,15 +16,16 @@ from data_modules.batches import TextBatch
 from data_modules.collate import text_batch, text_item
 from data_modules.store import PADDING, UNKNOWN, AnySpecification, Specification, read_specification
 from prosody_tts import pipeline
-from prosody_tts.config import AudioConfig, Experiment, SynthesisConfig, from_plain
+from prosody_tts.config import Experiment, from_plain
 from prosody_tts.errors import UserError, nearest
 from prosody_tts.files import atomic, read_json
 from prosody_tts.nn.acoustic import AcousticModel
 from prosody_tts.nn.durations import SeparateDurations
 from prosody_tts.nn.sampler import SamplerModel
-from prosody_tts.nn.vocoders import VOCODERS, Vocoder
+from prosody_tts.nn.vocoders import Vocoder
 from prosody_tts.stages.fit import BEST, CHECKPOINT, load_checkpoint
 from prosody_tts.systems import Sizes, build_acoustic, build_sampler, build_separate_durations
+from prosody_tts.vocoders import build_vocoder
 
 #: Speakers an error message lists.
 SHOWN = 8
@@ -51,23 +52,6 @@ class Speech:
     energy: NDArray[np.float64]
     attended: NDArray[np.float32] | None = None
     stopped: bool = True
-
-
-def build_vocoder(audio: AudioConfig, settings: SynthesisConfig) -> Vocoder:
-    """The vocoder of the settings, for the mel of the settings."""
-    return VOCODERS[settings.vocoder](
-        sample_rate=audio.sample_rate,
-        hop=audio.hop,
-        window=audio.window,
-        fft=audio.fft,
-        mels=audio.mels,
-        low=audio.mel_low,
-        high=audio.mel_high,
-        iterations=settings.iterations,
-        htk=audio.mel_scale == "htk",
-        unit_area=audio.mel_norm == "slaney",
-        half_hop=audio.padding == "half_hop",
-    )
 
 
 def _load(model: torch.nn.Module, state: dict[str, Tensor], folder: Path) -> None:
@@ -185,7 +169,7 @@ class Synthesizer:
         experiment: Experiment, acoustic: Path, sampler: Path | None = None, duration: Path | None = None
     ) -> Synthesizer:
         """Wire the stages in folders, which carry their identities as names, and the experiment's vocoder."""
-        vocoder = build_vocoder(experiment.audio, experiment.synthesis)
+        vocoder = build_vocoder(experiment)
         stage_one, spec = load_acoustic(acoustic)
         vectors = {"acoustic": acoustic.name, **({} if sampler is None else {"sampler": sampler.name})}
         durations = None if duration is None else load_durations(duration, vectors)

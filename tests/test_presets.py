@@ -17,7 +17,7 @@ from data_modules.pitch import F0_TRACKERS
 from prosody_tts.config import EXPERIMENTS, AudioConfig, AudioPreset, load, to_plain
 from prosody_tts.errors import UserError
 from prosody_tts.pipeline import plan
-from prosody_tts.synthesis import build_vocoder
+from prosody_tts.vocoders import build_vocoder
 
 PRESETS = get_args(AudioPreset)
 
@@ -121,7 +121,7 @@ def test_griffin_lim_gives_back_the_pitch_of_every_preset(name: str) -> None:
     config = experiment.audio
     wave = speech(config.sample_rate)
     mel = torch.from_numpy(mel_spectrogram(wave, config))
-    copy = build_vocoder(config, experiment.synthesis)(mel[None], torch.tensor([len(mel)]))[0].numpy()
+    copy = build_vocoder(experiment)(mel[None], torch.tensor([len(mel)]))[0].numpy()
     assert len(copy) == sample_count(len(mel), config)
     true, found = f0(wave, config), f0(copy, config, frames=len(mel))
     both = (true > 0) & (found > 0)

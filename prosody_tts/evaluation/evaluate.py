@@ -25,7 +25,8 @@ from prosody_tts.evaluation.measure import mcd, measure_speech, mel_l1, token_st
 from prosody_tts.evaluation.metrics import by_sentence
 from prosody_tts.evaluation.results import Contour, Readout, UtteranceResult, write_results
 from prosody_tts.pipeline import Stage
-from prosody_tts.synthesis import Speech, Synthesizer, build_vocoder, write_wave
+from prosody_tts.synthesis import Speech, Synthesizer, write_wave
+from prosody_tts.vocoders import build_vocoder
 
 #: Sentences synthesised together; changes speed only.
 BATCH = 16
@@ -59,7 +60,7 @@ def held_out(store: FeatureStore, experiment: Experiment) -> list[Recording]:
 
 def _copies(recordings: Sequence[Recording], experiment: Experiment) -> Iterator[tuple[list[Recording], Speech, str]]:
     """Copy synthesis: the recording's own mel through the vocoder."""
-    vocoder = build_vocoder(experiment.audio, experiment.synthesis)
+    vocoder = build_vocoder(experiment)
     for recording in recordings:
         assert recording.durations is not None
         lengths = torch.tensor([len(recording.mel)])

@@ -55,7 +55,7 @@ class StopOnNaN(Callback):
         self._loss = torch.zeros(())
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        self._ids = batch.text.ids
+        self._ids = batch.ids
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
         self._loss = loss.detach()
