@@ -222,7 +222,7 @@ class Synthesizer:
         """Render sentences with the durations the system predicts for them, each in the voice of its speaker."""
         text = text.to(self.device)
         vectors = None if vectors is None else vectors.to(self.device)
-        rendered = self._render(text, vectors, None if timing is None else timing.to(self.device))
+        rendered = self.render(text, vectors, None if timing is None else timing.to(self.device))
         mel = rendered.mel * self._scale + self._mean
         waves = self.vocoder(mel, rendered.frame_lengths).cpu()
         samples = self.vocoder.samples(rendered.frame_lengths).tolist()
@@ -242,8 +242,8 @@ class Synthesizer:
             )
         return speeches
 
-    def _render(self, text: TextBatch, vectors: Tensor | None, timing: Timing | None) -> Rendered:
-        """Phones and vectors to mel, with predicted durations as ``timing`` changes them."""
+    def render(self, text: TextBatch, vectors: Tensor | None, timing: Timing | None) -> Rendered:
+        """Phones and vectors, on the models' device, to mel; predicted durations as ``timing`` changes them."""
         model, pauses = self.acoustic, text.phones == self._pause
         conditioned = model.condition(text, model.states(text), vectors)
         predicted = model.durations(conditioned, text.phone_lengths)

@@ -268,7 +268,7 @@ def test_a_word_that_is_not_there_is_told_with_those_that_are(analyser):
     found = script_of(plain("The cat sat. It slept."), analyser)
     assert found.words == ["The", "cat", "sat", "It", "slept"]
     assert found.asking(Control(), [Span(5, 5)]).spans == (Span(5, 5),)
-    with pytest.raises(UserError, match="no word 6 in .*which has 5: 1:The 2:cat"):
+    with pytest.raises(UserError, match=r"no word 6 in .*which has 5: 1:The 2:cat"):
         found.asking(Control(), [Span(2, 6)])
 
 

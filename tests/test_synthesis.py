@@ -15,8 +15,8 @@ from prosody_tts.config import Experiment, load
 from prosody_tts.errors import UserError
 from prosody_tts.files import read_json, write_json
 from prosody_tts.pipeline import SETTINGS, folder, plan, run_stage
-from prosody_tts.stages.fit import CHECKPOINT
 from prosody_tts.speaking.system import Request, synthesize
+from prosody_tts.stages.fit import CHECKPOINT
 from prosody_tts.synthesis import Synthesizer, load_acoustic, load_sampler, write_wave
 
 TEXTS = ["The happy farmer opened the door.", "My teacher saw the garden."]
