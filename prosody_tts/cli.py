@@ -44,6 +44,8 @@ Examples:
 
   prosody-tts synthesize camp --text "The red boat came home." --out out
 
+  prosody-tts synthesize camp --text "The red boat came home." --pace 0.9 --word 2:pitch=+3st,pause=300ms --picture
+
   prosody-tts sweep sweeps/controls.yaml --workers 2 --dry-run
 
   prosody-tts reproduce corpus=folder corpus_path=my_corpus

@@ -126,6 +126,9 @@ def test_a_pause_lasts_what_is_asked(camp):
     assert pauses[1] == pytest.approx(0.5) and pauses[7] == 0
     # The last frame of a sentence is half one: its centre is the end.
     assert pauses[5] == pytest.approx(0.25, abs=0.013)
+    start, end = words(spoken)[1]["end"], words(spoken)[2]["start"]
+    quiet = spoken.wave[round((start + 0.05) * spoken.sample_rate) : round((end - 0.05) * spoken.sample_rate)]
+    assert np.abs(quiet).max() < 1e-6 and np.abs(spoken.wave).max() > 1e-3
     marked = camp.say('<speak>The happy <break time="500ms"/> farmer.</speak>')
     assert words(marked)[1]["pause_after"] == pytest.approx(0.5)
 

@@ -53,7 +53,7 @@ class Reference:
 
 def check_reference(reference: Reference, experiment: Experiment) -> None:
     """Raise ``UserError`` for what is wrong with a reference before anything is trained."""
-    if experiment.vectors == "none":
+    if experiment.acoustic.reference == "none":
         raise UserError(
             f"{experiment.system} has no prosody vectors and cannot copy a recording's prosody; name a system with a "
             "reference encoder, such as kathaka or camp"

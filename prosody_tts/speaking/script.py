@@ -81,6 +81,13 @@ class Script:
         counts = [len(sentence.words) for sentence in self.sentences]
         return [1 + sum(counts[:place]) for place in range(len(counts))]
 
+    def slots(self, place: int) -> dict[int, float]:
+        """Seconds of the pauses that are asked for in a sentence, by token of its word axis."""
+        first, count = self.firsts[place], len(self.sentences[place].words)
+        # The pause before the first word is the first sentence's; every other one follows its word.
+        own = range(0 if place == 0 else first, first + count)
+        return {2 * (word - first + 1): seconds for word, seconds in self.pauses.items() if word in own}
+
     @property
     def phones(self) -> str:
         """The phones of all words as a line (``speaking.phones``)."""

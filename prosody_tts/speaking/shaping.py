@@ -19,6 +19,8 @@ Floats = NDArray[np.float64]
 
 #: Seconds over which a control sets in, half of them inside its stretch (ours).
 EASE = 0.03
+#: Seconds over which sound fades at both ends of a pause that is asked for (ours).
+FADE = 0.04
 #: Seconds of the window in which loudness is kept under a change of pitch (ours).
 LEVEL_WINDOW = 0.03
 #: Bounds of what F0 may become, in Hz.
@@ -51,6 +53,15 @@ def shape(wave: NDArray[np.float32], layers: Sequence[Layer], audio: AudioConfig
         times = np.arange(len(wave)) / audio.sample_rate
         decibels = sum(layer.control.energy * layer.weight(times) for layer in layers)
         wave = (wave * 10 ** (np.asarray(decibels) / 20)).astype(np.float32)
+    return wave
+
+
+def hush(wave: NDArray[np.float32], pauses: Sequence[tuple[float, float]], sample_rate: int) -> NDArray[np.float32]:
+    """Silence stretches from start to end in seconds: a model that heard few pauses fills them with noise."""
+    times = np.arange(len(wave)) / sample_rate
+    for start, end in pauses:
+        inside = np.clip((times - start) / FADE, 0, 1) * np.clip((end - times) / FADE, 0, 1)
+        wave = (wave * (0.5 + 0.5 * np.cos(np.pi * inside))).astype(np.float32)
     return wave
 
 

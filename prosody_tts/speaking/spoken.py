@@ -15,6 +15,7 @@ from data_modules.audio import Analysis, analyse, first_centre, with_frames
 from data_modules.corpora.contract import Utterance
 from data_modules.store import Recording
 from data_modules.text.sentence import Sentence
+from data_modules.text.words import excerpt
 from data_modules.tokens import token_durations
 from prosody_tts.config import AudioConfig, Experiment
 from prosody_tts.files import write_json
@@ -49,7 +50,8 @@ class SpokenSentence:
     @cached_property
     def recording(self) -> Recording:
         """The waveform as if it were a recording, for what measures and draws those."""
-        utterance = Utterance("speech", "speech", self.sentence.text, None, "test")
+        text = self.sentence.text
+        utterance = Utterance(excerpt(text, 80), text, text, None, "test")
         found = self.measured
         bert = np.zeros((self.sentence.tokens, 0), np.float32)
         return Recording(utterance, self.sentence, found.mel, found.f0, found.energy, self.speech.durations, bert)

@@ -23,7 +23,7 @@ from prosody_tts.speaking.controls import Control, Span, read_control, read_span
 from prosody_tts.speaking.phones import check_phones
 from prosody_tts.speaking.reference import Reference, check_reference, fit_vectors, read_reference
 from prosody_tts.speaking.script import Script, plain, script_of
-from prosody_tts.speaking.shaping import Layer, shape
+from prosody_tts.speaking.shaping import Layer, hush, shape
 from prosody_tts.speaking.spoken import Spoken, SpokenSentence
 from prosody_tts.speaking.ssml import is_ssml, read_ssml
 from prosody_tts.synthesis import Speech, Synthesizer, Timing, choose_speaker
@@ -217,10 +217,8 @@ class System:
             pace[start:end] *= span.control.pace
         pauses = torch.full((sentence.tokens,), -1)
         audio = self.experiment.audio
-        for word, seconds in script.pauses.items():
-            # The pause before the first word is the first sentence's; every other one follows its word.
-            if first <= word < first + len(sentence.words) or word == place == 0:
-                pauses[2 * (word - first + 1)] = round(seconds * audio.sample_rate / audio.hop)
+        for slot, seconds in script.slots(place).items():
+            pauses[slot] = round(seconds * audio.sample_rate / audio.hop)
         return pace, pauses
 
     def _rendered(self, batch: Sequence[_Line], temperature: float, seed: int) -> list[Speech]:
@@ -250,7 +248,7 @@ class System:
     def _spoken(self, request: Request, script: Script, speeches: Sequence[Speech]) -> Spoken:
         audio = self.experiment.audio
         sentences = []
-        for sentence, first, speech in zip(script.sentences, script.firsts, speeches, strict=True):
+        for place, (sentence, first, speech) in enumerate(zip(script.sentences, script.firsts, speeches, strict=True)):
             plain_speech = SpokenSentence(sentence, speech, audio, first)
             bounds = plain_speech.token_bounds()
             layers = [Layer(-np.inf, np.inf, script.whole)]
@@ -258,7 +256,9 @@ class System:
                 start, end = tokens_of(span, first, len(sentence.words))
                 if end > start:
                     layers.append(Layer(float(bounds[start]), float(bounds[end]), span.control))
-            sentences.append(replace(plain_speech, speech=replace(speech, wave=shape(speech.wave, layers, audio))))
+            pauses = [(float(bounds[slot]), float(bounds[slot + 1])) for slot in script.slots(place)]
+            wave = hush(shape(speech.wave, layers, audio), pauses, audio.sample_rate)
+            sentences.append(replace(plain_speech, speech=replace(speech, wave=wave)))
         return Spoken(request.text, tuple(sentences), self.experiment)
 
 
