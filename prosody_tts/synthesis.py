@@ -19,7 +19,7 @@ from prosody_tts.config import AudioConfig, Experiment, RunConfig, SynthesisConf
 from prosody_tts.errors import UserError, nearest
 from prosody_tts.files import atomic, read_json
 from prosody_tts.nn.acoustic import AcousticModel, Rendered
-from prosody_tts.nn.durations import to_frames
+from prosody_tts.nn.durations import at_pace, to_frames
 from prosody_tts.nn.sampler import SamplerModel
 from prosody_tts.nn.vocoders import VOCODERS, Vocoder
 from prosody_tts.stages.fit import BEST, CHECKPOINT, load_checkpoint
@@ -59,6 +59,12 @@ class Timing(Batch):
 
     pace: Tensor
     pauses: Tensor
+
+    def apply(self, durations: Tensor, phone_to_word: Tensor, pauses: Tensor) -> Tensor:
+        """Predicted frames [B, P] as they are asked for; ``pauses`` [B, P] is true for pause slots."""
+        frames = at_pace(durations, self.pace.gather(1, phone_to_word), pauses)
+        asked = self.pauses.gather(1, phone_to_word)
+        return torch.where(pauses & (asked >= 0), asked, frames)
 
 
 def build_vocoder(audio: AudioConfig, settings: SynthesisConfig) -> Vocoder:
@@ -247,11 +253,9 @@ class Synthesizer:
         model, pauses = self.acoustic, text.phones == self._pause
         conditioned = model.condition(text, model.states(text), vectors)
         predicted = model.durations(conditioned, text.phone_lengths)
-        pace = None if timing is None else timing.pace.gather(1, text.phone_to_word)
-        durations = to_frames(predicted, pauses, text.phone_lengths, pace)
+        durations = to_frames(predicted, pauses, text.phone_lengths)
         if timing is not None:
-            asked = timing.pauses.gather(1, text.phone_to_word)
-            durations = torch.where(pauses & (asked >= 0), asked, durations)
+            durations = timing.apply(durations, text.phone_to_word, pauses)
         return model.decode(conditioned, text, durations, int(durations.sum(1).max()))
 
 

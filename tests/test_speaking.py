@@ -24,7 +24,7 @@ from data_modules.store import FeatureStore
 from prosody_tts.cli import run
 from prosody_tts.config import Experiment, load
 from prosody_tts.errors import UserError
-from prosody_tts.nn.durations import to_frames
+from prosody_tts.nn.durations import at_pace
 from prosody_tts.pipeline import folder, plan, run_stage
 from prosody_tts.speaking.controls import Control, Span, read_control
 from prosody_tts.speaking.reference import Reference, read_reference
@@ -87,23 +87,24 @@ def frames(spoken: Spoken) -> list[int]:
 
 
 @given(
-    st.lists(st.tuples(st.floats(0, 30), st.booleans()), min_size=1, max_size=20),
-    st.floats(0.25, 4),
-    st.integers(1, 3),
+    st.lists(st.tuples(st.integers(0, 40), st.booleans(), st.floats(0.25, 4)), min_size=1, max_size=20),
+    st.integers(0, 3),
 )
-def test_pace_divides_durations_to_the_frame(phones, pace, padding):
-    """Every stretch of phones that are a frame or longer lasts its predicted frames over the pace, within one frame."""
-    exact = torch.tensor([[frames for frames, _ in phones] + [5.0] * padding], dtype=torch.float64)
-    pauses = torch.tensor([[pause for _, pause in phones] + [False] * padding])
-    lengths = torch.tensor([len(phones)])
-    found = to_frames(exact.log1p(), pauses, lengths, torch.full(exact.shape, pace))[0]
-    assert (found[len(phones) :] == 0).all()
-    wanted = [0.0 if pause and frames < 0.5 else frames / pace for frames, pause in phones]
-    if all(frames >= 1 or pauses[0, place] for place, frames in enumerate(wanted)):
-        assert abs(int(found.sum()) - sum(wanted)) <= 0.5 + 1e-6
-    assert torch.equal(
-        to_frames(exact.log1p(), pauses, lengths), to_frames(exact.log1p(), pauses, lengths, torch.ones_like(exact))
-    )
+def test_pace_divides_durations_to_the_frame(phones, padding):
+    """Any stretch lasts its frames over the pace within one frame; what keeps its pace keeps its frames."""
+    frames = torch.tensor([[max(frames, 0 if pause else 1) for frames, pause, _ in phones] + [0] * padding])
+    pauses = torch.tensor([[pause for _, pause, _ in phones] + [False] * padding])
+    pace = torch.tensor([[pace for _, _, pace in phones] + [1.0] * padding], dtype=torch.float64)
+    found = at_pace(frames, pace, pauses)
+    assert (found[0, len(phones) :] == 0).all()
+    assert torch.equal(at_pace(frames, torch.ones_like(pace), pauses), frames)
+    assert (found[(frames > 0) & ~pauses] >= 1).all()
+    wanted = frames / pace
+    if bool((wanted[(frames > 0) & ~pauses] >= 1).all()):
+        start, end = sorted((len(phones) // 3, 1 + 2 * len(phones) // 3))
+        assert abs(float(found[0, start:end].sum() - wanted[0, start:end].sum())) <= 1 + 1e-6
+    one = torch.where(torch.arange(pace.shape[1]) == 0, pace, 1.0)
+    assert torch.equal(at_pace(frames, one, pauses)[:, 1:], frames[:, 1:])
 
 
 def test_a_word_is_slowed_and_its_neighbours_are_not(camp):
@@ -112,6 +113,10 @@ def test_a_word_is_slowed_and_its_neighbours_are_not(camp):
     before, after = frames(plain), frames(slow)
     assert abs(after[2] - 2 * before[2]) <= 2
     assert all(abs(a - b) <= 1 for place, (a, b) in enumerate(zip(before, after, strict=True)) if place != 2)
+    pace = [1.0, 1.0, 0.5] + [1.0] * 8
+    twice = camp.say(TEXT, words={3: "pace=0.5"})
+    once = frames(camp.say(TEXT))
+    assert frames(twice) == [round(count / factor) for count, factor in zip(once, pace, strict=True)]
 
 
 def test_pace_of_the_whole_holds_for_every_sentence(camp):
