@@ -212,7 +212,7 @@ def synthesize(
     if phones and len(phones) != len(texts):
         raise UserError(f"there are {len(texts)} texts and phones of {len(phones)}; give --phones once for each text")
     from data_modules.text.analysis import TextAnalyser
-    from prosody_tts.speaking.reference import Reference, check_reference
+    from prosody_tts.speaking.reference import Reference, check_reference, check_utterance
     from prosody_tts.speaking.system import Request, read_request, synthesize
 
     copied = None if reference is None else Reference(reference, reference_text, textgrid)
@@ -227,6 +227,9 @@ def synthesize(
         for script in scripts:
             print(script.phones)
         return
+    if copied is not None:
+        _run(experiment, workers, PREPARATION)
+        check_utterance(copied, experiment, scripts)
     _run(experiment, workers, TRAINING)
     for path in synthesize(experiment, requests, out, samples, json, picture, scripts, analyser):
         print(path)

@@ -237,6 +237,16 @@ def test_an_oracle_speaks_what_it_copies(runs):
         oracle.say("The cat sat.", reference=name)
 
 
+@pytest.mark.parametrize(("name", "told"), [("tset-0", "neither a file nor"), ("", "words and 'The cat sat.' has 3")])
+def test_a_wrong_utterance_is_told_before_a_system_is_trained(runs, capsys, name, told):
+    name = name or store_of(experiment(runs, "camp")).ids("test")[0]
+    arguments = ["synthesize", "camp", *settings(runs), "acoustic.latent=5", "--workers", "0", "--text", "The cat sat."]
+    assert run([*arguments, "--pitch", "-2st", "--reference", name]) == 2
+    assert told in capsys.readouterr().err
+    untrained = experiment(runs, "camp", "testbed", "acoustic.latent=5")
+    assert not any(folder(stage).exists() for stage in plan(untrained) if stage.kind == "acoustic")
+
+
 def wav(path: Path, wave: np.ndarray) -> str:
     soundfile.write(path, wave, 16000, subtype="PCM_16")
     return str(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,20 +105,37 @@ def read_reference(
 
 
 def fit_vectors(vectors: Tensor, sentence: Sentence, units: Units) -> Tensor:
-    """The vectors, if the sentence has as many units.
+    """The vectors [1, U, D], if the sentence has as many units.
 
     Raises:
         UserError: it has not.
     """
-    wanted = {"utterance": 1, "word": sentence.tokens, "phone": len(sentence.phones)}[units]
-    if vectors.shape[1] != wanted:
-        heard = vectors.shape[1]
+    _check_units(vectors.shape[1], sentence, units)
+    return vectors
+
+
+def check_utterance(reference: Reference, experiment: Experiment, scripts: Sequence[Script]) -> None:
+    """Raise ``UserError`` where an utterance of a prepared corpus is not there, or has other units than the texts."""
+    if reference.is_file:
+        return
+    heard = _units(_of_corpus(reference.source, experiment).sentence, experiment.units)
+    for script in scripts:
+        for sentence in script.sentences:
+            _check_units(heard, sentence, experiment.units)
+
+
+def _units(sentence: Sentence, units: Units) -> int:
+    return {"utterance": 1, "word": sentence.tokens, "phone": len(sentence.phones)}[units]
+
+
+def _check_units(heard: int, sentence: Sentence, units: Units) -> None:
+    wanted = _units(sentence, units)
+    if heard != wanted:
         counts = (heard // 2, wanted // 2) if units == "word" else (heard, wanted)
         raise UserError(
             f"the recording has {counts[0]} {units}s and '{excerpt(sentence.text)}' has {counts[1]}; with "
             f"units={units} copy a recording of the same text, or name a system of utterance units, such as kathaka"
         )
-    return vectors
 
 
 def _measured(path: Path, experiment: Experiment) -> dict[str, np.ndarray]:
