@@ -133,7 +133,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=420, help="frames of the sentence, with random weights")
     parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--trained", action="store_true", help="the trained system, instead of random weights")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     torch.set_num_threads(1)
     files, settings = split_arguments(arguments.arguments)
     try:
