@@ -184,6 +184,14 @@ def sample_count(frames: int, config: AudioConfig) -> int:
     return max(0, frames - (config.padding != "half_hop")) * config.hop
 
 
+def with_frames(wave: np.ndarray, frames: int, config: AudioConfig) -> np.ndarray:
+    """Samples [n] cut or padded with zeros so that their analysis has exactly ``frames`` frames."""
+    size = sample_count(frames, config)
+    wave = np.pad(wave[:size], (0, max(0, size - len(wave))))
+    assert frame_count(len(wave), config) == frames
+    return wave
+
+
 def first_centre(config: AudioConfig) -> int:
     """The sample on which the first frame is centred."""
     return config.hop // 2 if config.padding == "half_hop" else 0

@@ -6,6 +6,7 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -42,6 +43,8 @@ Examples:
   prosody-tts train camp size=smoke
 
   prosody-tts synthesize camp --text "The red boat came home." --out out
+
+  prosody-tts synthesize camp --text "The red boat came home." --pace 0.9 --word 2:pitch=+3st,pause=300ms --picture
 
   prosody-tts sweep sweeps/controls.yaml --workers 2 --dry-run
 
@@ -151,25 +154,84 @@ def train(arguments: Arguments = None, workers: Workers = None) -> None:
 @app.command()
 def synthesize(
     arguments: Arguments = None,
-    text: Annotated[list[str] | None, typer.Option(help="A sentence to speak; may be given again.")] = None,
-    file: Annotated[Path | None, typer.Option(help="A text file, one sentence a line.")] = None,
+    text: Annotated[list[str] | None, typer.Option(help="A text to speak; may be given again.")] = None,
+    file: Annotated[Path | None, typer.Option(help="A file of texts, one a line, or of one SSML document.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of the recordings.")] = Path("out"),
-    samples: Annotated[int, typer.Option(min=1, help="Recordings of each sentence; see synthesis.temperature.")] = 1,
+    samples: Annotated[int, typer.Option(min=1, help="Recordings of each text; see synthesis.temperature.")] = 1,
+    pace: Annotated[str | None, typer.Option(help="Factor of speed, as in 0.9 or 90%.", show_default=False)] = None,
+    pitch: Annotated[str | None, typer.Option(help="Shift of F0, as in +2st or -10%.", show_default=False)] = None,
+    pitch_range: Annotated[
+        str | None, typer.Option(help="Factor of F0's excursions, as in 1.3; 0 is monotone.", show_default=False)
+    ] = None,
+    energy: Annotated[str | None, typer.Option(help="Change of level, as in +3dB.", show_default=False)] = None,
+    word: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Control words by number, as in 3:pace=0.8,pitch=+2st or 2-4:pause=300ms; may be given again."
+        ),
+    ] = None,
+    phones: Annotated[
+        list[str] | None,
+        typer.Option(help="Phones of a text as --print-phones writes them; given again for each text."),
+    ] = None,
+    print_phones: Annotated[
+        bool, typer.Option("--print-phones", help="Show the words' numbers and phones; speak nothing.")
+    ] = False,
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            help="Copy the prosody of this recording: a file, or an utterance of the corpus.", show_default=False
+        ),
+    ] = None,
+    reference_text: Annotated[
+        str | None, typer.Option(help="What it says, if not the text to speak.", show_default=False)
+    ] = None,
+    textgrid: Annotated[
+        Path | None, typer.Option(help="Times of its words and phones, instead of an aligner's.", show_default=False)
+    ] = None,
+    ssml: Annotated[bool, typer.Option("--ssml", help="Take texts as SSML even if they begin otherwise.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Write words, phones, times, F0 and energy beside.")] = False,
+    picture: Annotated[bool, typer.Option("--picture", help="Draw mel, F0 and words beside.")] = False,
     workers: Workers = None,
 ) -> None:
     """Speak text with a system.
 
     Trains it first if need be; reads stdin where there is no --text or --file.
     """
-    experiment = _experiment(arguments)
     from prosody_tts.pipeline import check_speaks_text
+    from prosody_tts.speaking.controls import read_control, read_span
 
-    check_speaks_text(experiment)  # before hours of training, not after
-    texts = _texts(text, file)
+    experiment = _experiment(arguments)
+    control, spans = read_control(pace, pitch, pitch_range, energy), tuple(map(read_span, word or ()))
+    if reference is None and (reference_text is not None or textgrid is not None):
+        raise UserError("--reference-text and --textgrid tell of a recording; name it with --reference")
+    # What can be refused is refused before hours of training, not after.
+    if reference is None and not print_phones:
+        check_speaks_text(experiment)
+    texts = _texts(text, file, ssml)
+    if phones and len(phones) != len(texts):
+        raise UserError(f"there are {len(texts)} texts and phones of {len(phones)}; give --phones once for each text")
+    from data_modules.text.analysis import TextAnalyser
+    from prosody_tts.speaking.reference import Reference, check_reference, check_utterance
+    from prosody_tts.speaking.system import Request, read_request, synthesize
+
+    copied = None if reference is None else Reference(reference, reference_text, textgrid)
+    if copied is not None:
+        check_reference(copied, experiment)
+        experiment = replace(experiment, vectors="recording")  # stage two has no say
+    given: Sequence[str | None] = phones or [None] * len(texts)
+    requests = [Request(one, control, spans, line, copied, ssml) for one, line in zip(texts, given, strict=True)]
+    analyser = TextAnalyser(experiment)
+    scripts = [read_request(request, experiment, analyser) for request in requests]
+    if print_phones:
+        for script in scripts:
+            print(script.phones)
+        return
+    if copied is not None:
+        _run(experiment, workers, PREPARATION)
+        check_utterance(copied, experiment, scripts)
     _run(experiment, workers, TRAINING)
-    from prosody_tts.synthesis import synthesize_text
-
-    for path in synthesize_text(experiment, texts, out, samples):
+    for path in synthesize(experiment, requests, out, samples, json, picture, scripts, analyser):
         print(path)
 
 
@@ -466,20 +528,26 @@ def _number(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _texts(given: Sequence[str] | None, file: Path | None) -> list[str]:
-    """What to speak: --text, --file, or stdin; blank lines are no sentences."""
-    lines = list(given or ())
+def _texts(given: Sequence[str] | None, file: Path | None, ssml: bool = False) -> list[str]:
+    """What to speak: --text, --file, or stdin, a text a line; an SSML document is one. Blank lines are no texts."""
+    texts = list(given or ())
     try:
         if file is not None:
-            lines += file.read_text(encoding="utf-8").splitlines()
-        elif not lines:
-            lines = sys.stdin.read().splitlines()
+            texts += _lines(file.read_text(encoding="utf-8"), ssml)
+        elif not texts:
+            texts = _lines(sys.stdin.read(), ssml)
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read the text {file or 'on stdin'}: {error}") from None
-    texts = [line.strip() for line in lines if line.strip()]
+    texts = [text.strip() for text in texts if text.strip()]
     if not texts:
         raise UserError("there is no text to speak; give --text 'A sentence.', --file FILE, or lines on stdin")
     return texts
+
+
+def _lines(content: str, ssml: bool) -> list[str]:
+    from prosody_tts.speaking.ssml import is_ssml
+
+    return [content] if ssml or is_ssml(content) else content.splitlines()
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

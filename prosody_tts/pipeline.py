@@ -308,7 +308,10 @@ def check_speaks_text(experiment: Experiment) -> None:
     if experiment.vectors == "labels":
         raise UserError(f"{experiment.system} learns labels of a corpus without recordings and cannot speak")
     if experiment.vectors == "recording":
-        raise UserError(f"{experiment.system} takes its prosody from recordings and cannot speak new text")
+        raise UserError(
+            f"{experiment.system} takes its prosody from recordings and cannot speak new text by itself; "
+            "give one to copy with --reference"
+        )
 
 
 def _given_aligner(experiment: Experiment) -> str | None:

@@ -1,9 +1,9 @@
-"""Text, or a recording's prosody, in; speech out."""
+"""Texts and prosody vectors in, speech out: a system's trained stages and its vocoder."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,15 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from data_modules.batches import TextBatch
-from data_modules.collate import text_batch, text_item
-from data_modules.store import PADDING, UNKNOWN, AnySpecification, Specification, read_specification
+from data_modules.batches import AcousticBatch, Batch, TextBatch
+from data_modules.store import AnySpecification, Specification, read_specification
 from prosody_tts import pipeline
-from prosody_tts.config import Experiment, from_plain
+from prosody_tts.config import Experiment, RunConfig, from_plain
 from prosody_tts.errors import UserError, nearest
 from prosody_tts.files import atomic, read_json
-from prosody_tts.nn.acoustic import AcousticModel
-from prosody_tts.nn.durations import SeparateDurations
+from prosody_tts.nn.acoustic import AcousticModel, Rendered
+from prosody_tts.nn.durations import SeparateDurations, at_pace
 from prosody_tts.nn.sampler import SamplerModel
 from prosody_tts.nn.vocoders import Vocoder
 from prosody_tts.stages.fit import BEST, CHECKPOINT, load_checkpoint
@@ -52,6 +51,43 @@ class Speech:
     energy: NDArray[np.float64]
     attended: NDArray[np.float32] | None = None
     stopped: bool = True
+
+
+@dataclass
+class Timing(Batch):
+    """What is asked of the durations that a system predicts.
+
+    Attributes:
+        pace: [B, W] factor of each token's speed: its phones last their predicted durations over it.
+        pauses: [B, W] frames of a pause slot; below zero where the system decides.
+    """
+
+    pace: Tensor
+    pauses: Tensor
+
+    @property
+    def asks(self) -> bool:
+        """Whether anything differs from what the system would do."""
+        return bool((self.pace != 1).any() or (self.pauses >= 0).any())
+
+    def apply(self, durations: Tensor, phone_to_word: Tensor, pauses: Tensor) -> Tensor:
+        """Predicted frames [B, P] as they are asked for; ``pauses`` [B, P] is true for pause slots."""
+        frames = at_pace(durations, self.pace.gather(1, phone_to_word), pauses)
+        asked = self.pauses.gather(1, phone_to_word)
+        return torch.where(pauses & (asked >= 0), asked, frames)
+
+
+def choose_device(run: RunConfig) -> torch.device:
+    """Where ``run.accelerator`` has models run: a CUDA device if there is one and it is not ``cpu``.
+
+    Raises:
+        UserError: ``gpu`` is asked for and there is none.
+    """
+    if run.accelerator != "cpu" and torch.cuda.is_available():
+        return torch.device("cuda")
+    if run.accelerator == "gpu":
+        raise UserError("run.accelerator=gpu, but there is no CUDA device; give run.accelerator=auto or cpu")
+    return torch.device("cpu")
 
 
 def _load(model: torch.nn.Module, state: dict[str, Tensor], folder: Path) -> None:
@@ -137,15 +173,20 @@ class Synthesizer:
         vocoder: Vocoder,
         sampler_specification: AnySpecification | None = None,
         durations: SeparateDurations | None = None,
+        device: torch.device | None = None,
     ) -> None:
+        self.device = torch.device("cpu") if device is None else device
+        for module in (acoustic, sampler, durations, vocoder):
+            if isinstance(module, torch.nn.Module):
+                module.to(self.device)
         self.acoustic = acoustic
         self.specification = specification
         self.sampler = sampler
         self.vocoder = vocoder
         self.durations = durations
         self.sampler_specification: AnySpecification = sampler_specification or specification
-        self._mean = torch.tensor(specification.mel_mean)
-        self._scale = torch.tensor(specification.mel_scale)
+        self._mean = torch.tensor(specification.mel_mean, device=self.device)
+        self._scale = torch.tensor(specification.mel_scale, device=self.device)
 
     @staticmethod
     def load(experiment: Experiment) -> Synthesizer:
@@ -169,57 +210,80 @@ class Synthesizer:
         experiment: Experiment, acoustic: Path, sampler: Path | None = None, duration: Path | None = None
     ) -> Synthesizer:
         """Wire the stages in folders, which carry their identities as names, and the experiment's vocoder."""
+        device = choose_device(experiment.run)
         vocoder = build_vocoder(experiment)
         stage_one, spec = load_acoustic(acoustic)
         vectors = {"acoustic": acoustic.name, **({} if sampler is None else {"sampler": sampler.name})}
         durations = None if duration is None else load_durations(duration, vectors)
         if sampler is None:
-            return Synthesizer(stage_one, spec, None, vocoder, durations=durations)
+            return Synthesizer(stage_one, spec, None, vocoder, durations=durations, device=device)
         stage_two, sampler_spec = load_sampler(sampler, acoustic.name)
-        return Synthesizer(stage_one, spec, stage_two, vocoder, sampler_spec, durations)
+        return Synthesizer(stage_one, spec, stage_two, vocoder, sampler_spec, durations, device)
 
     @torch.inference_mode()
     def predict(self, text: TextBatch, temperature: float, seed: int) -> Tensor | None:
         """Stage two's vectors [B, U, D]; none for a system without vectors."""
         if self.sampler is None:
             return None
-        generator = torch.Generator().manual_seed(seed)
-        return self.sampler.sample(text, temperature, generator)
+        generator = torch.Generator(self.device).manual_seed(seed)
+        return self.sampler.sample(text.to(self.device), temperature, generator)
 
     @torch.inference_mode()
-    def speak(self, text: TextBatch, vectors: Tensor | None) -> list[Speech]:
+    def encode(self, batch: AcousticBatch) -> Tensor | None:
+        """The vectors of recordings, the posteriors' means [B, U, D]; none for a system without vectors."""
+        posterior = self.acoustic.encode(batch.to(self.device))
+        return None if posterior is None else posterior.mean
+
+    @torch.inference_mode()
+    def speak(self, text: TextBatch, vectors: Tensor | None, timing: Timing | None = None) -> list[Speech]:
         """Render sentences with the durations the system predicts for them, each in the voice of its speaker."""
-        model = self.acoustic
-        conditioned = model.condition(text, model.states(text), vectors)
-        durations = None
-        if self.durations is not None:
-            durations = self.durations.frames(text, vectors)
-        elif model.durations is not None:
-            durations = model.durations.frames(conditioned, text.phone_lengths, text.pauses)
-        rendered = model.decode(text, conditioned, durations)
+        text = text.to(self.device)
+        vectors = None if vectors is None else vectors.to(self.device)
+        rendered = self.render(text, vectors, None if timing is None else timing.to(self.device))
         decoded = rendered.decoded
         mel = decoded.mel * self._scale + self._mean
-        waves = self.vocoder(mel, decoded.lengths)
+        waves = self.vocoder(mel, decoded.lengths).cpu()
         samples = self.vocoder.samples(decoded.lengths).tolist()
+        mel, durations, readouts = mel.cpu(), decoded.durations.cpu(), rendered.readout.cpu()
         speeches = []
         for row, (frames, size) in enumerate(zip(decoded.lengths.tolist(), samples, strict=True)):
-            readout = rendered.readout[row, : int(text.word_lengths[row])].double().numpy()
+            readout = readouts[row, : int(text.word_lengths[row])].double().numpy()
             norm = self.specification.norm(int(text.speakers[row]))
             phones, attended = int(text.phone_lengths[row]), decoded.attended
             speeches.append(
                 Speech(
                     wave=waves[row, :size].numpy(),
                     mel=mel[row, :frames].numpy(),
-                    durations=decoded.durations[row, :phones].numpy(),
+                    durations=durations[row, :phones].numpy(),
                     log_f0=readout[:, 0] * norm.f0_scale + norm.f0_mean,
                     energy=readout[:, 1] * norm.energy_scale + norm.energy_mean,
                     attended=(
-                        None if attended is None else attended.weights[row, : int(attended.steps[row]), :phones].numpy()
+                        None
+                        if attended is None
+                        else attended.weights[row, : int(attended.steps[row]), :phones].cpu().numpy()
                     ),
                     stopped=attended is None or bool(attended.stopped[row]),
                 )
             )
         return speeches
+
+    def render(self, text: TextBatch, vectors: Tensor | None, timing: Timing | None) -> Rendered:
+        """Phones and vectors, on the models' device, to mel; predicted durations as ``timing`` changes them."""
+        model, pauses = self.acoustic, text.pauses
+        conditioned = model.condition(text, model.states(text), vectors)
+        durations = None
+        if self.durations is not None:
+            durations = self.durations.frames(text, vectors)
+        elif model.durations is not None:
+            durations = model.durations.frames(conditioned, text.phone_lengths, pauses)
+        if timing is not None and timing.asks:
+            if durations is None:
+                raise UserError(
+                    "a system that attends takes no durations, so no pace and no pauses can be asked of it; "
+                    "leave them out, or give a system with a duration model"
+                )
+            durations = timing.apply(durations, text.phone_to_word, pauses)
+        return model.decode(text, conditioned, durations)
 
 
 def choose_speaker(spec: AnySpecification, wanted: str | None) -> str:
@@ -251,46 +315,3 @@ def write_wave(path: Path, wave: NDArray[np.float32], sample_rate: int) -> None:
     peak = float(np.abs(wave).max(initial=0.0))
     with atomic(path) as temporary:
         soundfile.write(temporary, wave / max(1.0, peak), sample_rate, subtype="PCM_16", format="WAV")
-
-
-def synthesize_text(experiment: Experiment, texts: Sequence[str], out: Path, samples: int = 1) -> list[Path]:
-    """Speak texts with a trained system; write ``out/001.wav`` and so on, or ``001-2.wav`` for further samples.
-
-    Numbers and abbreviations are said as ``text.normaliser`` has it; a text of several sentences is spoken sentence by
-    sentence, one after the other in one file.
-
-    Raises:
-        UserError: the system is not trained, is an oracle (which needs a recording), has no speaker as
-            ``synthesis.speaker`` says, or a text cannot be spoken.
-    """
-    from data_modules.text.analysis import TextAnalyser
-
-    pipeline.check_speaks_text(experiment)
-    synthesizer = Synthesizer.load(experiment)
-    spec = synthesizer.sampler_specification
-    speaker = choose_speaker(spec, experiment.synthesis.speaker)
-    analyser = TextAnalyser(experiment)
-    prepared = analyser.prepare(texts)
-    sentences = analyser.analyse([sentence for sentences in prepared for sentence in sentences])
-    states = analyser.states(sentences)
-    known = set(spec.inventory) - {PADDING, UNKNOWN}
-    for sentence in sentences:
-        strange = sorted(set(sentence.phones) - known)
-        if strange:
-            raise UserError(
-                f"the text '{sentence.text[:60]}' has phones the corpus never had ({', '.join(strange)}); "
-                "reword it or train on a corpus that has them"
-            )
-    analysed = zip(sentences, states, strict=True)
-    paths = []
-    for number, parts in enumerate(prepared, start=1):
-        items = [text_item(str(number), *next(analysed), spec, speaker) for _ in parts]
-        for sample in range(samples):
-            waves = []
-            for text in (text_batch([item]) for item in items):
-                vectors = synthesizer.predict(text, experiment.synthesis.temperature, experiment.seed + sample)
-                waves.append(synthesizer.speak(text, vectors)[0].wave)
-            path = out / (f"{number:03d}.wav" if sample == 0 else f"{number:03d}-{sample + 1}.wav")
-            write_wave(path, np.concatenate(waves), experiment.audio.sample_rate)
-            paths.append(path)
-    return paths

@@ -40,7 +40,8 @@ from prosody_tts.nn.reference import REFERENCES
 from prosody_tts.nn.speakers import SpeakerEmbedding
 from prosody_tts.pipeline import Stage, folder, plan, run_stage
 from prosody_tts.runners import store_of
-from prosody_tts.synthesis import choose_speaker, load_acoustic, load_sampler, synthesize_text
+from prosody_tts.speaking.system import Request, synthesize
+from prosody_tts.synthesis import choose_speaker, load_acoustic, load_sampler
 from prosody_tts.systems import Sizes, build_acoustic, build_sampler
 
 ONE, THREE = (Sizes(PHONES, MELS, BERT, passes=2, speakers=count) for count in (1, 3))
@@ -241,11 +242,11 @@ def test_both_checkpoints_carry_the_speakers(runs):
 
 
 def test_a_text_is_spoken_in_the_voice_that_is_asked_for(runs, tmp_path):
-    text = ["The happy farmer opened the door."]
+    text = [Request("The happy farmer opened the door.")]
     waves = []
     for speaker in ("f1", "m3"):
-        (path,) = synthesize_text(system(runs, f"synthesis.speaker={speaker}"), text, tmp_path / speaker)
-        (again,) = synthesize_text(system(runs, f"synthesis.speaker={speaker}"), text, tmp_path / f"{speaker}-again")
+        (path,) = synthesize(system(runs, f"synthesis.speaker={speaker}"), text, tmp_path / speaker)
+        (again,) = synthesize(system(runs, f"synthesis.speaker={speaker}"), text, tmp_path / f"{speaker}-again")
         assert path.read_bytes() == again.read_bytes()
         waves.append(path.read_bytes())
     assert waves[0] != waves[1]

@@ -15,8 +15,9 @@ from prosody_tts.config import Experiment, load
 from prosody_tts.errors import UserError
 from prosody_tts.files import read_json, write_json
 from prosody_tts.pipeline import SETTINGS, folder, plan, run_stage
+from prosody_tts.speaking.system import Request, synthesize
 from prosody_tts.stages.fit import CHECKPOINT
-from prosody_tts.synthesis import Synthesizer, load_acoustic, load_sampler, synthesize_text, write_wave
+from prosody_tts.synthesis import Synthesizer, load_acoustic, load_sampler, write_wave
 
 TEXTS = ["The happy farmer opened the door.", "My teacher saw the garden."]
 
@@ -36,14 +37,18 @@ def system(runs: Path, name: str, *more: str) -> Experiment:
     return load(name, ["size=smoke", f"run.folder={runs}", "run.accelerator=cpu", *more])
 
 
+def speak(experiment: Experiment, texts: list[str], out: Path, samples: int = 1) -> list[Path]:
+    return synthesize(experiment, [Request(text) for text in texts], out, samples)
+
+
 def stage_folder(experiment: Experiment, kind: str) -> Path:
     return next(folder(stage) for stage in plan(experiment) if stage.kind == kind)
 
 
 def test_text_becomes_audible_wav_and_the_same_wav_again(runs, tmp_path):
     experiment = system(runs, "camp")
-    first = synthesize_text(experiment, TEXTS, tmp_path / "a")
-    again = synthesize_text(experiment, TEXTS, tmp_path / "b")
+    first = speak(experiment, TEXTS, tmp_path / "a")
+    again = speak(experiment, TEXTS, tmp_path / "b")
     assert [path.name for path in first] == ["001.wav", "002.wav"]
     for one, two in zip(first, again, strict=True):
         wave, rate = soundfile.read(one)
@@ -54,21 +59,21 @@ def test_text_becomes_audible_wav_and_the_same_wav_again(runs, tmp_path):
 def test_company_changes_nothing(runs, tmp_path):
     """A sentence sounds the same whatever stands beside it in the file."""
     experiment = system(runs, "kathaka")
-    alone = synthesize_text(experiment, TEXTS[:1], tmp_path / "a")[0]
-    together = synthesize_text(experiment, TEXTS, tmp_path / "b")[0]
+    alone = speak(experiment, TEXTS[:1], tmp_path / "a")[0]
+    together = speak(experiment, TEXTS, tmp_path / "b")[0]
     assert np.abs(soundfile.read(alone)[0] - soundfile.read(together)[0]).max() < 1e-3
 
 
 def test_samples_differ_with_temperature_and_not_without(runs, tmp_path):
-    warm = synthesize_text(system(runs, "kathaka", "synthesis.temperature=1"), TEXTS[:1], tmp_path / "w", samples=2)
+    warm = speak(system(runs, "kathaka", "synthesis.temperature=1"), TEXTS[:1], tmp_path / "w", samples=2)
     assert warm[0].read_bytes() != warm[1].read_bytes()
-    cold = synthesize_text(system(runs, "kathaka"), TEXTS[:1], tmp_path / "c", samples=2)
+    cold = speak(system(runs, "kathaka"), TEXTS[:1], tmp_path / "c", samples=2)
     assert cold[0].read_bytes() == cold[1].read_bytes()
 
 
 def test_an_oracle_cannot_speak_new_text(runs, tmp_path):
     with pytest.raises(UserError, match="recordings and cannot speak new text"):
-        synthesize_text(system(runs, "camp_oracle"), TEXTS, tmp_path)
+        speak(system(runs, "camp_oracle"), TEXTS, tmp_path)
 
 
 def test_an_untrained_system_says_what_to_run(runs):

@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from data_modules.audio import Analysis, analyse, frame_count, sample_count
+from data_modules.audio import Analysis, analyse, with_frames
 from data_modules.collate import text_batch, text_item
 from data_modules.corpora.contract import Progress
 from data_modules.sampler import VectorStore
@@ -42,7 +41,7 @@ def evaluate(stage: Stage, store: FeatureStore, folder: Path, progress: Progress
     for recordings_of, speech, name in speeches:
         audio = Path("audio") / f"{name}.wav"
         write_wave(folder / audio, speech.wave, experiment.audio.sample_rate)
-        measured = analyse(of_frames(speech.wave, len(speech.mel), experiment.audio), experiment.audio)
+        measured = analyse(with_frames(speech.wave, len(speech.mel), experiment.audio), experiment.audio)
         for recording in recordings_of:
             results.append(_measure(recording, speech, measured, audio, experiment.audio, readout=not copy))
         progress(len(results), len(recordings), "speaking and measuring")
@@ -155,11 +154,3 @@ def _measure(
 def _spoken_phones(sentence: Sentence) -> list[bool]:
     """Which phones are said: [P], false for pause slots."""
     return [phone != PAUSE for phone in sentence.phones]
-
-
-def of_frames(wave: NDArray[np.float32], frames: int, settings: AudioConfig) -> NDArray[np.float32]:
-    """Cut or pad a wave so that its analysis has exactly as many frames as its mel."""
-    size = sample_count(frames, settings)
-    wave = np.pad(wave[:size], (0, max(0, size - len(wave))))
-    assert frame_count(len(wave), settings) == frames
-    return wave

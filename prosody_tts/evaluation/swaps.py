@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from data_modules.audio import analyse
+from data_modules.audio import analyse, with_frames
 from data_modules.collate import text_batch, text_item
 from data_modules.corpora.contract import Progress
 from data_modules.sampler import VectorStore
@@ -23,7 +23,6 @@ from data_modules.store import Recording
 from data_modules.tokens import token_durations
 from prosody_tts.config import AudioConfig
 from prosody_tts.evaluation import statistics
-from prosody_tts.evaluation.evaluate import of_frames
 from prosody_tts.evaluation.measure import Floats, measure_speech
 from prosody_tts.synthesis import Speech, Synthesizer
 
@@ -142,7 +141,7 @@ def _speak(
 
 
 def _spoken(recording: Recording, speech: Speech, audio: AudioConfig) -> Floats:
-    found = analyse(of_frames(speech.wave, len(speech.mel), audio), audio)
+    found = analyse(with_frames(speech.wave, len(speech.mel), audio), audio)
     return _words(recording, found.mel, found.f0, found.energy, speech.durations, audio, speech.log_f0)
 
 

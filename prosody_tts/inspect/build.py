@@ -112,7 +112,7 @@ def inspect_utterances(experiment: Experiment, names: Sequence[str]) -> list[Sho
 def scene(experiment: Experiment, store: FeatureStore, name: str) -> Scene:
     """Everything known of an aligned utterance."""
     recording = store.recording(name)
-    (found,) = _arcs(experiment, [recording.sentence])
+    (found,) = parse_arcs(experiment, [recording.sentence])
     return Scene(recording, found, experiment.audio)
 
 
@@ -127,10 +127,10 @@ def inspect_texts(experiment: Experiment, texts: Sequence[str]) -> list[Table]:
 
     analyser = TextAnalyser(experiment)
     sentences = analyser.analyse([sentence for parts in analyser.prepare(texts) for sentence in parts])
-    return [text_table(*pair) for pair in zip(sentences, _arcs(experiment, sentences), strict=True)]
+    return [text_table(*pair) for pair in zip(sentences, parse_arcs(experiment, sentences), strict=True)]
 
 
-def _arcs(experiment: Experiment, sentences: Sequence[Sentence]) -> list[tuple[Arc, ...]]:
+def parse_arcs(experiment: Experiment, sentences: Sequence[Sentence]) -> list[tuple[Arc, ...]]:
     """The dependency parse of every sentence, whatever graph ``text.tree`` builds of it."""
     from data_modules.text.parse import load_pipeline, parse
 

@@ -100,7 +100,7 @@ def time_place(scene: Scene) -> tuple[float, float]:
 def _header(figure: Figure, scene: Scene, height: float) -> None:
     utterance = scene.recording.utterance
     facts = [
-        utterance.split,
+        *([utterance.split] if utterance.audio is not None else []),  # what was synthesised is in none
         *([f"speaker {utterance.speaker}"] if utterance.speaker else []),
         f"{scene.seconds:.2f} s",
     ]

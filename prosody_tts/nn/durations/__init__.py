@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prosody_tts.nn.durations.contract import DurationModel, to_frames
+from prosody_tts.nn.durations.contract import DurationModel, at_pace, to_frames
 from prosody_tts.nn.durations.networks import CampDurations, ConvolutionalDurations, RecurrentDurations
 from prosody_tts.nn.durations.separate import SeparateDurations
 from prosody_tts.nn.durations.targets import ERRORS, TARGETS, DurationTarget, GroupedFrames, LogFrames
@@ -24,5 +24,6 @@ __all__ = [
     "LogFrames",
     "RecurrentDurations",
     "SeparateDurations",
+    "at_pace",
     "to_frames",
 ]

@@ -50,3 +50,15 @@ def to_frames(durations: Tensor, pauses: Tensor, lengths: Tensor) -> Tensor:
     frames = torch.diff(ends, dim=1, prepend=ends.new_zeros(ends.shape[0], 1)).long()
     least = (mask & ~pauses).long()
     return torch.maximum(frames, least) * mask
+
+
+def at_pace(durations: Tensor, pace: Tensor, pauses: Tensor) -> Tensor:
+    """Frames [B, P] at other paces [B, P], above zero, each rounding error carried on to the next phone (ours).
+
+    Where the pace is 1 they stay as they are, and a phone that has frames keeps one; pauses, true in ``pauses`` [B, P],
+    may vanish.
+    """
+    # Halves always go up, so that what follows a half does not waver.
+    ends = ((durations.double() / pace).cumsum(1) + (0.5 + 1e-9)).floor()
+    frames = torch.diff(ends, dim=1, prepend=ends.new_zeros(ends.shape[0], 1)).long()
+    return torch.maximum(frames, ((durations > 0) & ~pauses).long())
