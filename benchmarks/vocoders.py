@@ -5,7 +5,8 @@ it takes to load beside it. Pre-trained ones have random weights unless ``--weig
 speed is the same. With ``--copy`` the vocoders for any mel also speak the held-out recordings of a prepared corpus
 (``prosody-tts prepare``), and what they say is held against the recordings:
 
-  F0 RMSE      log F0 at frames voiced in both, over all frames; ``gross`` is the share that is off by more than 0.2
+  F0 RMSE      log F0 at frames voiced in both; ``gross`` is the share of them that is off by more than 0.2, as where
+               the tracker takes another octave, and ``fine`` the RMSE over the rest
   V/UV         share of frames voiced in one and not in the other
   MCD, mel L1  as ``evaluation/measure.py`` has them, of the mel measured on the audio
   SC, log-STFT spectral convergence and log-magnitude distance (nepers) of the multi-resolution STFT distance
@@ -109,8 +110,8 @@ def cpu(step: Callable[[], object]) -> float:
 def copies(settings: Sequence[str], split: str) -> None:
     """Print how near the vocoders for any mel come to the recordings of a split."""
     print(
-        f"\n{'copy synthesis':<28} {'F0 RMSE':>8} {'gross':>7} {'V/UV':>7} {'MCD dB':>7} {'mel L1':>7} {'SC':>7} "
-        f"{'log-STFT':>8} {'s per s':>8}"
+        f"\n{'copy synthesis':<28} {'F0 RMSE':>8} {'fine':>7} {'gross':>7} {'V/UV':>7} {'MCD dB':>7} {'mel L1':>7} "
+        f"{'SC':>7} {'log-STFT':>8} {'s per s':>8}"
     )
     for name in ("griffin_lim", "source_filter"):
         experiment = load("baseline", [*settings, f"synthesis.vocoder={name}"])
@@ -145,9 +146,11 @@ def compared(vocoder: Vocoder, experiment: Experiment, clips: Sequence[Clip]) ->
             [np.mean((track > 0) != (true > 0)), mcd(recorded, mel, same), mel_l1(recorded, mel, same), *spectral]
         )
     off = np.concatenate(errors)
+    gross = np.abs(off) > GROSS
     voicing, cepstral, absolute, convergence, log_distance = np.mean(rows, axis=0)
     return (
-        f"{np.sqrt(np.mean(off**2)):8.4f} {np.mean(np.abs(off) > GROSS):7.4f} {voicing:7.4f} {cepstral:7.3f} "
+        f"{np.sqrt(np.mean(off**2)):8.4f} {np.sqrt(np.mean(off[~gross] ** 2)):7.4f} {np.mean(gross):7.4f} "
+        f"{voicing:7.4f} {cepstral:7.3f} "
         f"{absolute:7.4f} {convergence:7.4f} {log_distance:8.4f} {spent / spoken:8.4f}"
     )
 
