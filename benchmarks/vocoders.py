@@ -110,8 +110,8 @@ def cpu(step: Callable[[], object]) -> float:
 def copies(settings: Sequence[str], split: str) -> None:
     """Print how near the vocoders for any mel come to the recordings of a split."""
     print(
-        f"\n{'copy synthesis':<28} {'F0 RMSE':>8} {'fine':>7} {'gross':>7} {'V/UV':>7} {'MCD dB':>7} {'mel L1':>7} {'SC':>7} "
-        f"{'log-STFT':>8} {'s per s':>8}"
+        f"\n{'copy synthesis':<28} {'F0 RMSE':>8} {'fine':>7} {'gross':>7} {'V/UV':>7} {'MCD dB':>7} {'mel L1':>7} "
+        f"{'SC':>7} {'log-STFT':>8} {'s per s':>8}"
     )
     for name in ("griffin_lim", "source_filter"):
         experiment = load("baseline", [*settings, f"synthesis.vocoder={name}"])
