@@ -324,7 +324,7 @@ class AcousticConfig:
     """encoder=tacotron2: BiLSTMs after them (Tacotron-2 and CAMP's text: 1; CAMP's figure in Hodari's thesis: 2)."""
     decoder_layers: int = 4
     """Convolutions of the decoder (CAMP: 3; of the others ours)."""
-    recurrent: int = 256
+    recurrent: int = 128
     """decoder=autoregressive and attention: units of LSTMs (Tacotron-2: 1024)."""
     recurrent_layers: int = 2
     """decoder=autoregressive, camp and attention: LSTMs of the decoder, an attention's own included (Tacotron-2: 2;

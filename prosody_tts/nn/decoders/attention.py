@@ -33,12 +33,14 @@ class Memory:
         keys: [B, P, A].
         mask: [B, P] which phones there are.
         kernel: [A, REACH] from the weights around a phone to where a query meets its key.
+        gates: [4 D, C + D] of the LSTM, from what was read and its own state.
     """
 
     states: Tensor
     keys: Tensor
     mask: Tensor
     kernel: Tensor
+    gates: Tensor
 
 
 @dataclass
@@ -79,7 +81,15 @@ class LocationAttention(nn.Module):
         """Prepare what every step reads."""
         mask = length_mask(lengths, states.shape[1])
         # A convolution and the layer after it are one linear map.
-        return Memory(states, self.key(states), mask, self.location.weight @ self.filters.weight)
+        kernel = self.location.weight @ self.filters.weight
+        gates = torch.cat([self.cell.weight_ih[:, -states.shape[2] :], self.cell.weight_hh], dim=1)
+        return Memory(states, self.key(states), mask, kernel, gates)
+
+    def entered(self, heard: Tensor) -> Tensor:
+        """What frames heard [..., D] say to the LSTM, which needs no step before: [..., 4 D']."""
+        return nn.functional.linear(
+            heard, self.cell.weight_ih[:, : heard.shape[-1]], self.cell.bias_ih + self.cell.bias_hh
+        )
 
     def start(self, memory: Memory) -> Gaze:
         """The gaze before the first step: nowhere."""
@@ -88,9 +98,12 @@ class LocationAttention(nn.Module):
         nowhere = memory.states.new_zeros(batch, phones)
         return Gaze(hidden, hidden, memory.states.new_zeros(batch, width), nowhere, nowhere)
 
-    def forward(self, heard: Tensor, gaze: Gaze, memory: Memory) -> Gaze:
-        """Look once, after a frame heard [B, D]."""
-        hidden, cell = self.cell(torch.cat([heard, gaze.context], dim=1), (gaze.hidden, gaze.cell))
+    def forward(self, entered: Tensor, gaze: Gaze, memory: Memory) -> Gaze:
+        """Look once, after a frame ``entered`` [B, 4 D]."""
+        gates = torch.addmm(entered, torch.cat([gaze.context, gaze.hidden], dim=1), memory.gates.T)
+        enter, forget, new, leave = gates.chunk(4, dim=1)
+        cell = forget.sigmoid() * gaze.cell + enter.sigmoid() * new.tanh()
+        hidden = leave.sigmoid() * cell.tanh()
         around = nn.functional.pad(gaze.cumulative, (REACH // 2, REACH // 2)).unfold(1, REACH, 1)
         match = torch.tanh(self.query(hidden)[:, None] + memory.keys + around @ memory.kernel.T)
         energy = self.energy(match)[:, :, 0].masked_fill(~memory.mask, float("-inf"))
@@ -176,7 +189,7 @@ class AttentionDecoder(FeedbackDecoder):
         """Hear frames [B, S, M]: the LSTMs' states with what they read, [B, S, D + C], and where, [B, S, P]."""
         gaze = self.attention.start(memory)
         gazes = []
-        for entered in self.prenet(heard, kept).unbind(1):
+        for entered in self.attention.entered(self.prenet(heard, kept)).unbind(1):
             gaze = self.attention(entered, gaze, memory)
             gazes.append(gaze)
         contexts = torch.stack([gaze.context for gaze in gazes], dim=1)
@@ -195,7 +208,8 @@ class AttentionDecoder(FeedbackDecoder):
         steps, stopped = most.clone(), torch.zeros_like(lengths, dtype=torch.bool)
         reads, said, weights = [], [], []
         for count in range(1, len(kept) + 1):
-            gaze = self.attention(self.prenet(heard[:, None], kept[count - 1 : count])[:, 0], gaze, memory)
+            entered = self.attention.entered(self.prenet(heard[:, None], kept[count - 1 : count])[:, 0])
+            gaze = self.attention(entered, gaze, memory)
             hidden, state = self.recurrent.step(torch.cat([gaze.hidden, gaze.context], dim=1), state)
             read = torch.cat([hidden, gaze.context], dim=1)
             out = self.mel(read)
