@@ -562,7 +562,6 @@ def _validate(experiment: Experiment) -> None:
         "run.threads": experiment.run.threads,
         "acoustic.latent": experiment.acoustic.latent,
         "acoustic.kl_every": experiment.acoustic.kl_every,
-        "acoustic.kl_every_later": experiment.acoustic.kl_every_later or 1,
         "acoustic.width": experiment.acoustic.width,
         "acoustic.optim.batch": experiment.acoustic.optim.batch,
         "acoustic.optim.epochs": experiment.acoustic.optim.epochs,
@@ -602,6 +601,8 @@ def _validate_reference(experiment: Experiment) -> None:
             )
         if settings.reference_phones:
             raise UserError("acoustic.hearing=gst hears the mel alone; give acoustic.reference_phones=false")
+    if settings.kl_every_later is not None and settings.kl_every_later < 1:
+        raise UserError(f"acoustic.kl_every_later={settings.kl_every_later} must be at least 1")
     if settings.kl_free < 0:
         raise UserError(f"acoustic.kl_free={settings.kl_free:g} must not be negative")
 

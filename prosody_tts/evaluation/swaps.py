@@ -185,12 +185,24 @@ def moved(
             whole, drawn = sums.sum(0, keepdims=True), counts @ sums
             if not whole[0, 1] > 0:
                 continue
-            ends: list[float | None] = []
-            for figure in (_slope, _correlation):
-                interval = statistics.percentile_interval(figure(drawn), confidence) if size > 1 else statistics.UNKNOWN
-                ends += [float(figure(whole)[0]), *interval.ends]
-            heard = len(np.unique(found.sentences[sound]))
-            rows.append(Moved(measure, which, *ends, words=int(sound.sum()), sentences=heard))  # type: ignore[arg-type]
+            intervals = [
+                statistics.percentile_interval(figure(drawn), confidence) if size > 1 else statistics.UNKNOWN
+                for figure in (_slope, _correlation)
+            ]
+            rows.append(
+                Moved(
+                    measure=measure,
+                    which=which,
+                    slope=float(_slope(whole)[0]),
+                    slope_low=intervals[0].low,
+                    slope_high=intervals[0].high,
+                    correlation=float(_correlation(whole)[0]),
+                    correlation_low=intervals[1].low,
+                    correlation_high=intervals[1].high,
+                    words=int(sound.sum()),
+                    sentences=len(np.unique(found.sentences[sound])),
+                )
+            )
     return rows
 
 
