@@ -736,9 +736,6 @@ def _validate(experiment: Experiment) -> None:
         "run.checkpoint_steps": 1 if experiment.run.checkpoint_steps is None else experiment.run.checkpoint_steps,
         "acoustic.latent": experiment.acoustic.latent,
         "acoustic.kl_every": experiment.acoustic.kl_every,
-        "acoustic.kl_every_later": 1
-        if experiment.acoustic.kl_every_later is None
-        else experiment.acoustic.kl_every_later,
         "acoustic.knots": experiment.acoustic.knots,
         "acoustic.width": experiment.acoustic.width,
         "acoustic.recurrent": experiment.acoustic.recurrent,
@@ -853,6 +850,8 @@ def _validate_reference(experiment: Experiment) -> None:
             )
         if settings.reference_phones:
             raise UserError("acoustic.hearing=gst hears the mel alone; give acoustic.reference_phones=false")
+    if settings.kl_every_later is not None and settings.kl_every_later < 1:
+        raise UserError(f"acoustic.kl_every_later={settings.kl_every_later} must be at least 1")
     if settings.kl_free < 0:
         raise UserError(f"acoustic.kl_free={settings.kl_free:g} must not be negative")
 

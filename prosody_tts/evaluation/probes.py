@@ -197,7 +197,7 @@ def _first_phone(
         return None
     model: Any = LogisticRegression(max_iter=1000)
     if kind == "mlp":
-        model = MLPClassifier((HIDDEN,), early_stopping=True, random_state=seed, max_iter=300)
+        model = MLPClassifier(hidden_layer_sizes=(HIDDEN,), early_stopping=True, random_state=seed, max_iter=300)
     with _quiet():
         model.fit(known[used], firsts[used])
     commonest = names[numbers.argmax()]
@@ -231,7 +231,7 @@ def _regression(kind: Kind, known: Floats, asked: Floats, have: Floats, has: Flo
     mean, scale = have[used].mean(), max(float(have[used].std()), 1e-8)
     model: Any = Ridge(alpha=1.0)
     if kind == "mlp":
-        model = MLPRegressor((HIDDEN,), early_stopping=True, random_state=seed, max_iter=300)
+        model = MLPRegressor(hidden_layer_sizes=(HIDDEN,), early_stopping=True, random_state=seed, max_iter=300)
     with _quiet():
         model.fit(known[used], (have[used] - mean) / scale)
     value = np.where(there, (np.nan_to_num(has) - mean) / scale, 0.0)

@@ -169,8 +169,8 @@ def kl_weight(settings: AcousticConfig, step: int, steps: int) -> float:
     The divergence counts every ``kl_every`` steps, from step ``kl_later`` every ``kl_every_later`` (Zhang et al., arXiv
     1812.04342, section 3).
     """
-    late = settings.kl_every_later is not None and step >= settings.kl_later
-    if step % ((settings.kl_every_later or 1) if late else settings.kl_every):
+    later = settings.kl_every_later
+    if step % (settings.kl_every if later is None or step < settings.kl_later else later):
         return 0.0
     return settings.kl * min(1.0, step / max(1.0, settings.kl_warmup * steps))
 
