@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -14,7 +14,6 @@ from torch.utils.data import DataLoader
 from data_modules.batches import DurationBatch
 from data_modules.collate import DurationItem, duration_batch, text_item
 from data_modules.loaders import BucketSampler, Prepared
-from data_modules.moments import moments
 from data_modules.sampler import VectorStore
 from data_modules.store import FeatureStore, Specification
 
@@ -67,16 +66,16 @@ class DurationData(LightningDataModule):
 
 def group_statistics(store: FeatureStore) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation [2] of the training split's durations in frames: of phones, and of pause slots."""
-    names = store.ids("train")
-
-    def durations(pauses: bool) -> Iterator[NDArray[np.float64]]:
-        for name in names:
-            slots = np.array(store.text.sentence(name).phone_to_word) % 2 == 0
-            yield _durations(store, name)[slots == pauses].astype(np.float64)
-
-    found = [moments(lambda pauses=pauses: durations(pauses)) for pauses in (False, True)]  # type: ignore[misc]
+    phones, pauses = [], []
+    for name in store.ids("train"):
+        slots = np.array(store.text.sentence(name).phone_to_word) % 2 == 0
+        durations = _durations(store, name)
+        phones.append(durations[~slots])
+        pauses.append(durations[slots])
+    groups = [np.concatenate(group).astype(np.float64) for group in (phones, pauses)]
     # A group whose durations are all the same, as pauses that never are, has no scale to be measured in.
-    return torch.tensor([mean for mean, _ in found]), torch.tensor([scale or 1.0 for _, scale in found])
+    scales = [float(group.std()) or 1.0 for group in groups]
+    return torch.tensor([float(group.mean()) for group in groups]), torch.tensor(scales)
 
 
 def _durations(store: FeatureStore, name: str) -> NDArray[np.int64]:

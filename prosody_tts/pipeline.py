@@ -186,7 +186,7 @@ def plan(experiment: Experiment) -> list[Stage]:
         contexts = "+".join(experiment.sampler.contexts)
         stages.add("sampler", f"sampler {experiment.sampler.prior} ({contexts}) of {experiment.system}", reads, own)
         reads.append("sampler")
-    # The test of the text enters by the sampler; an oracle or the baseline depends on the phones alone.
+    # The rest of the text enters by the sampler; an oracle or the baseline depends on the phones alone.
     shaping = ["acoustic", *(["sampler"] if experiment.vectors == "predicted" else [])]
     if experiment.duration.trained == "separate":
         vectors = experiment.duration_vectors
