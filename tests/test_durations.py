@@ -30,9 +30,10 @@ from prosody_tts.nn.durations import DURATIONS, ERRORS, TARGETS, DurationModel, 
 from prosody_tts.nn.units import length_mask
 from prosody_tts.pipeline import RESULT, SETTINGS, Stage, folder, plan, plan_all, run_stage
 from prosody_tts.runners import store_of
+from prosody_tts.speaking.system import Request, synthesize
 from prosody_tts.stages.duration import DurationStage, SampledVectors, recorded_vectors
 from prosody_tts.stages.fit import BEST, CHECKPOINT, fit, load_checkpoint
-from prosody_tts.synthesis import Synthesizer, load_durations, synthesize_text
+from prosody_tts.synthesis import Synthesizer, load_durations
 from prosody_tts.systems import Sizes, build_durations, build_sampler, build_separate_durations
 
 SIZES = Sizes(phones=PHONES, mels=MELS, bert=BERT, passes=3)
@@ -372,7 +373,7 @@ def test_durations_of_another_system_are_refused(runs: Path, tmp_path: Path) -> 
 def test_the_third_step_speaks_with_its_durations(runs: Path, tmp_path: Path) -> None:
     experiment, _ = trained(runs, "kathaka_durations")
     one, two = (
-        synthesize_text(experiment, ["The happy farmer opened the door."], tmp_path / place)[0] for place in "ab"
+        synthesize(experiment, [Request("The happy farmer opened the door.")], tmp_path / place)[0] for place in "ab"
     )
     assert one.read_bytes() == two.read_bytes()
     synthesizer = Synthesizer.load(experiment)

@@ -20,8 +20,8 @@ from data_modules.vocoder import StretchSampler, VocoderData
 from prosody_tts.config import Experiment, load
 from prosody_tts.errors import UserError
 from prosody_tts.pipeline import COPY, Stage, folder, plan, plan_all, run_stage, vocoder_label
+from prosody_tts.speaking.system import Request, synthesize
 from prosody_tts.stages.fit import CHECKPOINT, load_checkpoint
-from prosody_tts.synthesis import synthesize_text
 from prosody_tts.vocoders import build_vocoder, load_trained
 
 TINY = ["size=smoke", "synthesis.vocoder=source_filter", "run.accelerator=cpu", "run.progress=false"]
@@ -151,7 +151,7 @@ def test_from_corpus_to_numbers_with_the_corpuss_own_vocoder(runs: Path, tmp_pat
     )
     copies = [stage for stage in plan(experiment) if stage.experiment.system == COPY]
     assert len(copies) == 1 and "vocoder" in copies[0].inputs
-    (path,) = synthesize_text(experiment, ["The gentle farmer painted the garden gate."], tmp_path)
+    (path,) = synthesize(experiment, [Request("The gentle farmer painted the garden gate.")], tmp_path)
     assert path.stat().st_size > 10_000
     stage = stages_of(experiment)["vocoder"]
     told = vocoder_label(experiment)
