@@ -211,8 +211,11 @@ def test_pulses_are_the_sum_of_all_harmonics(start: float, end: float, hop: int)
     golden = [sum(np.cos(k * p) for k in range(1, int(8000 / f) + 1)) for p, f in zip(phase, path, strict=True)]
     train = pulse_train(torch.tensor([[start, end]]), hop, 16000)
     assert train.shape == (1, hop)
-    # Within a count of one where F0 divides half the sample rate.
-    assert np.median(np.abs(train[0].numpy() - np.array(golden))) < 1e-3 * np.abs(golden).max()
+    # Where F0 divides half the sample rate, rounding decides whether the harmonic there counts: one more or less.
+    counts = 8000 / path.numpy()
+    excused = np.where(np.abs(counts - counts.round()) < 1e-6, 1.0, 0.0)
+    missed = np.abs(train[0].numpy() - np.array(golden)) - excused
+    assert np.median(missed) < 1e-3 * np.abs(golden).max()
 
 
 @settings(max_examples=30, deadline=None)

@@ -59,7 +59,7 @@ def bridge(f0: Tensor) -> Tensor:
     after = torch.where(voiced, index, f0.shape[1]).flip(1).cummin(1).values.flip(1)
     left = torch.where(before < 0, after, before).clamp(max=f0.shape[1] - 1)
     right = torch.where(after >= f0.shape[1], before, after).clamp(min=0)
-    share = ((index - left) / (right - left).clamp(min=1)).clamp(0, 1).to(f0.dtype)
+    share = ((index - left).to(f0.dtype) / (right - left).clamp(min=1)).clamp(0, 1)
     logs = torch.where(voiced, f0, 1.0).log()
     filled = ((1 - share) * logs.gather(1, left) + share * logs.gather(1, right)).exp()
     return torch.where(voiced.any(1, keepdim=True), filled, 100.0)
