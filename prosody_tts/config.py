@@ -429,9 +429,9 @@ class DurationConfig:
     """Convolutions of a separate model's phone encoder (Tacotron-2: 3)."""
     kernel: int = 5
     """Width of a separate model's convolutions, in phones."""
-    dropout: float = 0.3
+    dropout: float = 0.1
     """Dropout of a separate model, of whole channels of a sentence (ours)."""
-    optim: OptimConfig = field(default_factory=lambda: OptimConfig(learning_rate=2e-3, epochs=12, batch=16))
+    optim: OptimConfig = field(default_factory=lambda: OptimConfig(learning_rate=2e-3, epochs=20, batch=8))
     """Optimisation of a separate model; the epoch that is best on the development split is kept (ours)."""
 
 
