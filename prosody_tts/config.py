@@ -728,6 +728,11 @@ def _validate(experiment: Experiment) -> None:
             "stage one; give duration.trained=separate, or duration.vectors=recording"
         )
     _validate_vocoder(experiment)
+    if experiment.duration.trained == "separate" and experiment.acoustic.decoder == "attention":
+        raise UserError(
+            "duration.trained=separate does not fit acoustic.decoder=attention, which finds durations itself; "
+            "leave it out, or name another decoder"
+        )
     positive = {
         "run.feature_workers": 1 if experiment.run.feature_workers is None else experiment.run.feature_workers,
         "run.workers": experiment.run.workers,
