@@ -384,9 +384,9 @@ def _write_vectors(module: AcousticStage, data: AcousticData, folder: Path, prog
         progress(len(means), len(ids), "writing vectors")
     VectorStore.write(folder, ids, [means[name] for name in ids], [scales[name] for name in ids])
     joined = torch.from_numpy(np.concatenate(list(means.values())))
-    watched = watch(joined, torch.cat(nats))
-    warning = collapse_warning(watched, joined.shape[1], variational)
-    return {**watched, **({} if warning is None else {"warning": warning})}
+    divergences = torch.cat(nats)
+    warning = collapse_warning(joined, divergences, variational)
+    return {**watch(joined, divergences), **({} if warning is None else {"warning": warning})}
 
 
 def run_vocoder(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]:

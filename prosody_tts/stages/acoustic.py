@@ -25,6 +25,8 @@ MEL_LOSSES: dict[str, Callable[..., Tensor]] = {
 
 #: A posterior is called collapsed with fewer active dimensions, or with fewer nats a unit (ours).
 LEAST_ACTIVE, LEAST_NATS = 2, 0.1
+#: Variance below which a dimension of deterministic vectors counts as still (ours).
+STILL = 1e-6
 
 
 class AcousticStage(TrainedModule):
@@ -196,20 +198,23 @@ def watch(means: Tensor, nats: Tensor) -> dict[str, Any]:
     }
 
 
-def collapse_warning(watched: dict[str, Any], dimensions: int, variational: bool) -> str | None:
-    """A sentence if vectors have collapsed: most dimensions still, or a posterior that is nearly its prior."""
-    active, nats = watched["active_dimensions"], watched["kl_nats"]
-    if variational and (active < min(LEAST_ACTIVE, dimensions) or nats < LEAST_NATS):
+def collapse_warning(means: Tensor, nats: Tensor, variational: bool) -> str | None:
+    """A sentence if vectors have collapsed: hardly any dimension moves, or a posterior is nearly its prior.
+
+    ``means`` and ``nats`` are [units, D]. Without a prior vectors have no scale of their own, so that only dimensions
+    that hardly move at all count as still.
+    """
+    dimensions, divergence = means.shape[1], float(nats.sum(1).mean())
+    active = active_dimensions(means) if variational else active_dimensions(means, STILL)
+    if active >= min(LEAST_ACTIVE, dimensions) and (divergence >= LEAST_NATS or not variational):
+        return None
+    told = f"{active} of {dimensions} dimensions are active"
+    if variational:
         return (
-            f"the posterior has collapsed: {active} of {dimensions} dimensions are active, {nats:.3g} nats a unit; "
-            "lower acoustic.kl, or give acoustic.kl_free or a longer acoustic.kl_warmup"
+            f"the posterior has collapsed: {told}, {divergence:.3g} nats a unit; lower acoustic.kl, train longer "
+            "(acoustic.optim.epochs), or give acoustic.kl_free"
         )
-    if not variational and active < min(LEAST_ACTIVE, dimensions):
-        return (
-            f"the vectors have collapsed: {active} of {dimensions} dimensions are active; train longer "
-            "(acoustic.optim.epochs), or let them be heard by acoustic.contour_weight"
-        )
-    return None
+    return f"the vectors have collapsed: {told}; train longer (acoustic.optim.epochs)"
 
 
 __all__ = ["AcousticStage", "active_dimensions", "collapse_warning", "kl_weight", "kl_with_free_bits", "watch"]
