@@ -1,6 +1,6 @@
 """Sentences that an attention failed: read from where it looked, before durations are made of it.
 
-CAMP counts attention failures among its test sentences (arXiv 2011.01175, section 3.1: 20 of 96) and does not say how;
+CAMP counts attention failures among its test sentences (arXiv 2011.01175: 20 of 96) and does not say how;
 the rules are ours.
 """
 

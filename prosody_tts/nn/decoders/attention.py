@@ -12,6 +12,7 @@ from prosody_tts.nn.decoders.contract import Attended, Decoded
 from prosody_tts.nn.decoders.feedback import FeedbackDecoder
 from prosody_tts.nn.decoders.steps import by_frame, step_lengths, widened
 from prosody_tts.nn.layers import SteppedLSTM
+from prosody_tts.nn.means import masked_mean
 from prosody_tts.nn.units import length_mask
 
 #: Filters over the cumulative attention and their width in phones (Tacotron-2).
@@ -235,8 +236,11 @@ class AttentionDecoder(FeedbackDecoder):
         stop, steps = decoded.extra["stop"], decoded.attended.steps
         inside = length_mask(steps, stop.shape[1])
         last = (torch.arange(stop.shape[1], device=stop.device) == steps[:, None] - 1).to(stop.dtype)
-        ends = nn.functional.binary_cross_entropy_with_logits(
-            stop[inside], last[inside], pos_weight=stop.new_tensor(LAST)
+        ends = masked_mean(
+            nn.functional.binary_cross_entropy_with_logits(
+                stop, last, pos_weight=stop.new_tensor(LAST), reduction="none"
+            ),
+            inside,
         )
         return {"stop": ends, "guide": guided(decoded.attended.weights, steps, decoded.extra["phones"])}
 
@@ -253,7 +257,7 @@ def guided(weights: Tensor, steps: Tensor, phones: Tensor) -> Tensor:
     step = torch.arange(weights.shape[1], device=weights.device) / steps[:, None]
     phone = torch.arange(weights.shape[2], device=weights.device) / phones[:, None]
     off = 1 - torch.exp(-(phone[:, None] - step[:, :, None]).square() / (2 * DIAGONAL**2))
-    return (weights * off)[mask].mean()
+    return masked_mean(weights * off, mask)
 
 
 def read_off(weights: Tensor, phones: Tensor, frames: Tensor) -> Tensor:
