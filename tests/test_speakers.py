@@ -101,12 +101,13 @@ def test_stage_one_speaks_as_its_speaker_and_neither_padding_nor_company_matters
     for row, item in enumerate(items):
         alone = model(acoustic_batch([item]))
         frames, phones = len(item.mel), len(item.text.phones)
-        torch.testing.assert_close(together.rendered.mel[row, :frames], alone.rendered.mel[0], atol=1e-5, rtol=1e-4)
-        torch.testing.assert_close(together.log_durations[row, :phones], alone.log_durations[0], atol=1e-5, rtol=1e-4)
+        mel, own = together.rendered.decoded.mel[row, :frames], alone.rendered.decoded.mel[0]
+        torch.testing.assert_close(mel, own, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(together.conditioned[row, :phones], alone.conditioned[0], atol=1e-5, rtol=1e-4)
         other = replace(item, text=replace(item.text, speaker=2))
         changed = model(acoustic_batch([other]))
-        assert (changed.rendered.mel - alone.rendered.mel).abs().max() > 1e-3
-        assert (changed.log_durations - alone.log_durations).abs().max() > 1e-4
+        assert (changed.rendered.decoded.mel - alone.rendered.decoded.mel).abs().max() > 1e-3
+        assert (changed.conditioned - alone.conditioned).abs().max() > 1e-4
 
 
 @pytest.mark.parametrize(("units", "prior"), list(itertools.product(UNITS, PRIORS)))
@@ -127,7 +128,7 @@ def test_every_speaker_of_a_batch_is_learned_from_and_no_other():
     batch = recordings([3, 2])
     batch.text.speakers = torch.tensor([1, 3])
     rebuilt = model(batch)
-    (rebuilt.rendered.mel.square().mean() + rebuilt.log_durations.square().mean()).backward()
+    (rebuilt.rendered.decoded.mel.square().mean() + rebuilt.conditioned.square().mean()).backward()
     assert (model.speakers.embedding.weight.grad.abs().sum(1) > 0).tolist() == [True, False, True]
     stage_two = sampler(THREE).train()
     batch = vectors([3, 2], "word", latent=4)
