@@ -25,11 +25,15 @@ class Sharded:
     """
 
     def __init__(self, folder: Path, name: str, sizes: Sequence[int], lengths: NDArray[np.int64]) -> None:
-        self.folder, self.name = folder, name
+        self.folder, self.name, self.sizes = folder, name, sizes
         self.firsts = np.cumsum([0, *sizes])
         self.ends = np.cumsum(lengths)
         self.lengths = lengths
         self._open = lru_cache(maxsize=OPEN_SHARDS)(self._rows)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process opens shards for itself."""
+        return Sharded, (self.folder, self.name, self.sizes, self.lengths)
 
     def __len__(self) -> int:
         return len(self.lengths)

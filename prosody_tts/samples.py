@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -10,14 +10,13 @@ import numpy as np
 import torch
 from lightning import Callback, LightningModule, Trainer
 from numpy.typing import NDArray
-from torch import Tensor
 
 from data_modules.acoustic import AcousticData
 from data_modules.batches import AcousticBatch
 from data_modules.collate import acoustic_batch
 from prosody_tts.files import atomic
 from prosody_tts.nn.vocoders import Vocoder
-from prosody_tts.stages.acoustic import AcousticStage, active_dimensions
+from prosody_tts.stages.acoustic import AcousticStage
 from prosody_tts.synthesis import write_wave
 
 #: Utterances that are drawn and spoken.
@@ -56,10 +55,7 @@ class Samples(Callback):
         names = self.data.store.ids("dev")
         batch = acoustic_batch([self.data.item(name) for name in names[:SHOWN]])
         pictures, sounds = self._render(pl_module, batch, self.folder / f"epoch-{epoch:03d}")
-        values = self._vectors(pl_module, names)
         for logger in trainer.loggers:
-            if values:
-                logger.log_metrics(values, trainer.global_step)
             if isinstance(logger, MediaLogger):
                 logger.log_media(pictures, sounds, trainer.global_step)
 
@@ -68,7 +64,7 @@ class Samples(Callback):
     ) -> tuple[dict[str, Path], dict[str, Path]]:
         """Write pictures and sounds; both by the number of the utterance."""
         mean, scale = torch.tensor(self.data.spec.mel_mean), torch.tensor(self.data.spec.mel_scale)
-        rendered = module.model(batch.to(module.device)).rendered.mel.float().cpu() * scale + mean
+        rendered = module.model(batch.to(module.device)).rendered.decoded.mel.float().cpu() * scale + mean
         recorded = batch.mel * scale + mean
         waves = self.vocoder(rendered, batch.frame_lengths)
         lengths, samples = batch.frame_lengths.tolist(), self.vocoder.samples(batch.frame_lengths).tolist()
@@ -79,20 +75,6 @@ class Samples(Callback):
             mels = {"rendered": rendered[row, :frames].numpy(), "recorded": recorded[row, :frames].numpy()}
             draw_mels(folder / f"{row + 1}.png", name, mels)
         return pictures, sounds
-
-    def _vectors(self, module: AcousticStage, names: Sequence[str]) -> dict[str, float]:
-        """What the vectors say of the split; nothing where there are none."""
-        means: list[Tensor] = []
-        divergences: list[Tensor] = []
-        for batch in self.data.loader(names, shuffle=False):
-            posterior = module.model.encode(batch.to(module.device))
-            if posterior is None:
-                return {}
-            for row, length in enumerate(batch.text.unit_lengths(module.model.units).tolist()):
-                means.append(posterior.mean[row, :length].float().cpu())
-                divergences.append(posterior.kl()[row, :length].float().cpu())
-        nats = float(torch.cat(divergences).mean())
-        return {"dev/active_dimensions": float(active_dimensions(torch.cat(means))), "dev/kl_nats": nats}
 
 
 def draw_mels(path: Path, title: str, mels: Mapping[str, NDArray[np.float32]]) -> None:

@@ -282,7 +282,10 @@ def batch_of(items, inventory):
     )
     mel = pad([torch.from_numpy(mel) for mel, *_ in items])
     lengths = torch.tensor([len(mel) for mel, *_ in items])
-    return AcousticBatch(text, torch.zeros_like(text.phones), mel, lengths, none, none, none)
+    silent = torch.zeros(mel.shape[:2])
+    frames = {"log_f0": silent, "voiced": silent.bool(), "energy": silent}
+    words = {"word_f0": none, "word_voiced": none, "word_energy": none}
+    return AcousticBatch(text, torch.zeros_like(text.phones), mel, lengths, **frames, **words)
 
 
 def specification(inventory):

@@ -46,3 +46,12 @@ def total(count: int) -> int:
         return count
     device = torch.device("cuda", torch.cuda.current_device()) if distributed.get_backend() == "nccl" else "cpu"
     return int(over_processes(torch.tensor(count, device=device)))
+
+
+def gathered(rows: Tensor) -> Tensor:
+    """The rows of all processes, [N, ...] of each, one after another."""
+    if processes() == 1:
+        return rows
+    parts: list[Tensor] = [rows] * processes()
+    distributed.all_gather_object(parts, rows.cpu())
+    return torch.cat([part.to(rows.device) for part in parts])

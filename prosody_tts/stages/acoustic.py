@@ -12,7 +12,7 @@ from data_modules.batches import AcousticBatch
 from data_modules.store import Specification
 from prosody_tts.config import AcousticConfig
 from prosody_tts.nn.acoustic import AcousticModel, Reconstruction
-from prosody_tts.nn.means import masked_mean, over_processes, processes, ratio, total
+from prosody_tts.nn.means import gathered, masked_mean, over_processes, processes, ratio, total
 from prosody_tts.nn.reference import Posterior
 from prosody_tts.nn.units import length_mask
 from prosody_tts.stages.fit import TrainedModule
@@ -130,7 +130,7 @@ class AcousticStage(TrainedModule):
     def on_validation_epoch_end(self) -> None:
         """Log how much the vectors of the development split say."""
         if self._heard:
-            means, nats = (torch.cat(parts) for parts in zip(*self._heard, strict=True))
+            means, nats = (gathered(torch.cat(parts)) for parts in zip(*self._heard, strict=True))
             watched = watch(means, nats)
             self.log_dict({f"dev/{name}": float(value) for name, value in watched.items() if name != "kl_nats_each"})
             self._heard.clear()
