@@ -24,8 +24,10 @@ from prosody_tts.config import AcousticConfig, Experiment, OptimConfig, RunConfi
 from prosody_tts.errors import UserError
 from prosody_tts.files import read_json, write_json
 from prosody_tts.nn.aligner import Aligner
+from prosody_tts.nn.layers import MaskedBatchNorm
 from prosody_tts.nn.means import masked_mean, over_processes, processes, ratio
 from prosody_tts.nn.priors import PRIORS
+from prosody_tts.nn.units import length_mask
 from prosody_tts.stages.aligner import _lattice
 from prosody_tts.stages.fit import CHECKPOINT, fit, load_checkpoint
 from prosody_tts.stages.fit.ranks import Rank, companions
@@ -96,6 +98,29 @@ def test_every_loss_of_a_batch_is_the_average_of_its_shares(tmp_path):
     losses(Rank(), str(alone))
     with companions(2, False, losses, [str(together)]) as rank:
         losses(rank, str(together))
+    assert read_json(together) == pytest.approx(read_json(alone), rel=1e-4, abs=1e-6)
+
+
+def normalised(rank: Rank, answer: str) -> None:
+    """Writes what a batch normalisation has learnt, and the gradient of what is before and in it, of shares alike."""
+    generator = torch.Generator().manual_seed(0)
+    x, lengths = torch.randn(5, 7, 3, generator=generator), torch.tensor([7, 2, 5, 4, 1])
+    mask, mine = length_mask(lengths), slice(rank.number, None, rank.of)
+    before, norm = torch.nn.Parameter(torch.ones(3)), MaskedBatchNorm(3).train()
+    masked_mean(norm(x[mine] * before + x[mine].square(), mask[mine]).pow(3), mask[mine]).backward()
+    gradients = torch.cat([before.grad, norm.weight.grad, norm.bias.grad])
+    mean = over_processes(gradients) / rank.of
+    if rank.number == 0:
+        learnt = [*norm.running_mean.tolist(), *norm.running_variance.tolist()]
+        write_json(Path(answer), [*mean.tolist(), *learnt])
+
+
+@pytest.mark.slow
+def test_a_batch_is_normalised_as_a_whole_by_processes_that_share_it(tmp_path):
+    alone, together = tmp_path / "alone.json", tmp_path / "together.json"
+    normalised(Rank(), str(alone))
+    with companions(2, False, normalised, [str(together)]) as rank:
+        normalised(rank, str(together))
     assert read_json(together) == pytest.approx(read_json(alone), rel=1e-4, abs=1e-6)
 
 

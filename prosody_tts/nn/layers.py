@@ -8,6 +8,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from prosody_tts.nn.means import over_processes, summed
 from prosody_tts.nn.units import spread
 
 
@@ -35,7 +36,8 @@ class MaskedBatchNorm(nn.Module):
     """Batch normalisation (Ioffe and Szegedy 2015) over the places in a mask alone.
 
     The usual kind takes mean and variance over padding too, so that how an utterance is heard in training, and by the
-    running statistics ever after, would depend on how long its neighbours are.
+    running statistics ever after, would depend on how long its neighbours are. Processes that share a batch take them
+    over the whole of it.
 
     Shapes: x [B, ..., D], mask [B, ...] -> [B, ..., D], zero outside the mask.
     """
@@ -55,9 +57,9 @@ class MaskedBatchNorm(nn.Module):
         inside = mask[..., None].to(x.dtype)
         mean, variance = self.running_mean, self.running_variance
         if self.training:
-            axes, count = tuple(range(x.ndim - 1)), inside.sum()
-            mean = (x * inside).sum(axes) / count
-            variance = ((x - mean).square() * inside).sum(axes) / count
+            axes, count = tuple(range(x.ndim - 1)), over_processes(inside.sum())
+            mean = summed((x * inside).sum(axes)) / count
+            variance = summed(((x - mean).square() * inside).sum(axes)) / count
             with torch.no_grad():
                 self.running_mean.lerp_(mean, self.momentum)
                 self.running_variance.lerp_(variance * count / (count - 1).clamp(min=1), self.momentum)

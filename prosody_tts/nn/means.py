@@ -6,6 +6,8 @@ frames, so the average of their means is not the mean of the batch; these are sc
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, distributed
 
@@ -22,6 +24,23 @@ def over_processes(count: Tensor) -> Tensor:
     summed = count.detach().clone()
     distributed.all_reduce(summed)
     return summed
+
+
+class _Sum(torch.autograd.Function):
+    """A sum over all processes, through which every one's loss reaches every one's share."""
+
+    @staticmethod
+    def forward(context: Any, share: Tensor) -> Tensor:
+        return over_processes(share)
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        return over_processes(gradient)
+
+
+def summed(share: Tensor) -> Tensor:
+    """The sum over all processes of something that carries a gradient."""
+    return share if processes() == 1 else _Sum.apply(share)  # type: ignore[no-any-return, no-untyped-call]
 
 
 def ratio(amount: Tensor, count: Tensor) -> Tensor:
