@@ -43,6 +43,10 @@ def test_a_value_is_written_as_it_is_read(name, data):
     assert FORMS[name].read(FORMS[name].write(value)) == value
 
 
+def test_nothing_below_zero_is_nothing():
+    assert FORMS["energy"].write(-0.0) == "+0dB" and FORMS["energy"].read("-0dB") == 0
+
+
 @pytest.mark.parametrize(
     ("written", "control"),
     [

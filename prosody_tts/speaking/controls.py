@@ -113,7 +113,7 @@ class Form:
     def write(self, value: float) -> str:
         """The inverse of ``read``."""
         sign = "+" if self.signed and value >= 0 else ""
-        number = repr(float(value))
+        number = repr(float(value) + 0.0)  # no -0
         return f"{sign}{number.removesuffix('.0')}{self.unit}"
 
 
