@@ -5,6 +5,11 @@ from __future__ import annotations
 import os
 
 import pytest
+from hypothesis import settings
+
+# The same examples every time, so that a change is judged by what it changed; --hypothesis-profile=default seeks more.
+settings.register_profile("same", derandomize=True, deadline=None)
+settings.load_profile("same")
 
 # Several test processes share the machine; set before a numeric library is loaded.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
