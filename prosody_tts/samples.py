@@ -1,4 +1,4 @@
-"""Pictures and sound while stage one trains: how it renders a few development utterances, and what its vectors say."""
+"""Pictures and sound while stage one trains: how it renders a few development utterances."""
 
 from __future__ import annotations
 
@@ -36,8 +36,7 @@ class Samples(Callback):
     """Every ``every`` epochs renders the same development utterances with their recordings' vectors and durations.
 
     Writes ``folder/epoch-NNN/K.png``, the mel above the recording's, and ``K.wav``, and hands both to the loggers that
-    take them; logs the KL divergence to N(0, I) in nats a unit and the active dimensions of the development split's
-    vectors. The weights are those that are validated. Nothing here changes what is learned.
+    take them. The weights are those that are validated. Nothing here changes what is learned.
     """
 
     def __init__(self, data: AcousticData, vocoder: Vocoder, sample_rate: int, folder: Path, every: int) -> None:

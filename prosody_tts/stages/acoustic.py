@@ -12,7 +12,7 @@ from data_modules.batches import AcousticBatch
 from data_modules.store import Specification
 from prosody_tts.config import AcousticConfig
 from prosody_tts.nn.acoustic import AcousticModel, Reconstruction
-from prosody_tts.nn.means import gathered, masked_mean, over_processes, processes, ratio, total
+from prosody_tts.nn.means import gathered, masked_mean, over_processes, processes, ratio
 from prosody_tts.nn.reference import Posterior
 from prosody_tts.nn.units import length_mask
 from prosody_tts.stages.fit import TrainedModule
@@ -117,12 +117,12 @@ class AcousticStage(TrainedModule):
         self.model.decoder.anneal(self.settings.own_frames * self._risen(self.settings.own_warmup))
         terms, weights = self.losses(batch), self.weights()
         loss = torch.stack([weights[name] * value for name, value in terms.items()]).sum()
-        self._log("train", {"loss": loss, **terms}, batch)
+        self.log_epoch("train", {"loss": loss, **terms}, batch.ids)
         return loss
 
     def validation_step(self, batch: AcousticBatch, batch_idx: int) -> None:
         rebuilt = self.model(batch)
-        self._log("dev", self._terms(rebuilt, batch), batch)
+        self.log_epoch("dev", self._terms(rebuilt, batch), batch.ids)
         if rebuilt.posterior is not None:
             units = length_mask(batch.text.unit_lengths(self.model.units), rebuilt.posterior.mean.shape[1])
             self._heard.append((rebuilt.posterior.mean[units].detach(), self._of_units(rebuilt.posterior, batch)))
@@ -134,10 +134,6 @@ class AcousticStage(TrainedModule):
             watched = watch(means, nats)
             self.log_dict({f"dev/{name}": float(value) for name, value in watched.items() if name != "kl_nats_each"})
             self._heard.clear()
-
-    def _log(self, split: str, terms: dict[str, Tensor], batch: AcousticBatch) -> None:
-        values = {f"{split}/{name}": value.detach() for name, value in terms.items()}
-        self.log_dict(values, on_step=False, on_epoch=True, sync_dist=True, batch_size=total(len(batch.text.ids)))
 
     @torch.inference_mode()
     def posterior(self, batch: AcousticBatch) -> Posterior | None:

@@ -14,7 +14,6 @@ from data_modules.store import Specification
 from prosody_tts.config import OptimConfig
 from prosody_tts.errors import UserError
 from prosody_tts.nn.aligner import Aligner, Lattice, lattice
-from prosody_tts.nn.means import total
 from prosody_tts.stages.fit import CHECKPOINT, TrainedModule, load_checkpoint
 
 #: Share of the steps in which paths are guided towards the diagonal and pauses towards quiet frames (ours).
@@ -37,14 +36,12 @@ class AlignerStage(TrainedModule):
     def training_step(self, batch: AcousticBatch, batch_idx: int) -> Tensor:
         share = self.global_step / (GUIDED * self.trainer.estimated_stepping_batches)
         loss = self.model.loss(batch.mel, batch.frame_lengths, _lattice(batch), max(0.0, 1.0 - share))
-        self._log("train/loss", loss.detach(), batch)
+        self.log_epoch("train", {"loss": loss}, batch.ids)
         return loss
 
     def validation_step(self, batch: AcousticBatch, batch_idx: int) -> None:
-        self._log("dev/surprise", self.model.surprise(batch.mel, batch.frame_lengths, _lattice(batch)), batch)
-
-    def _log(self, name: str, value: Tensor, batch: AcousticBatch) -> None:
-        self.log(name, value, on_step=False, on_epoch=True, sync_dist=True, batch_size=total(len(batch.text.ids)))
+        surprise = self.model.surprise(batch.mel, batch.frame_lengths, _lattice(batch))
+        self.log_epoch("dev", {"surprise": surprise}, batch.ids)
 
     def align(self, batch: AcousticBatch) -> Tensor:
         """Frames of every phone [B, P] on the most probable path (``align_scored``)."""

@@ -12,7 +12,7 @@ from data_modules.batches import DurationBatch
 from data_modules.store import Specification
 from prosody_tts.config import DurationConfig
 from prosody_tts.nn.durations import SeparateDurations
-from prosody_tts.nn.means import masked_mean, total
+from prosody_tts.nn.means import masked_mean
 from prosody_tts.nn.reference import Posterior
 from prosody_tts.nn.sampler import SamplerModel
 from prosody_tts.nn.units import length_mask
@@ -74,7 +74,7 @@ class DurationStage(TrainedModule):
 
     def training_step(self, batch: DurationBatch, batch_idx: int) -> Tensor:
         loss = self.model.loss(batch.text, self.source(batch, True), batch.durations)
-        self._log({"train/loss": loss.detach()}, batch)
+        self.log_epoch("train", {"loss": loss}, batch.ids)
         return loss
 
     def validation_step(self, batch: DurationBatch, batch_idx: int) -> None:
@@ -82,13 +82,10 @@ class DurationStage(TrainedModule):
         missed = (self.model.frames(batch.text, vectors) - batch.durations).abs()
         inside = length_mask(batch.text.phone_lengths, missed.shape[1])
         values = {
-            "dev/loss": self.model.loss(batch.text, vectors, batch.durations),
-            "dev/frames": masked_mean(missed.float(), inside),
+            "loss": self.model.loss(batch.text, vectors, batch.durations),
+            "frames": masked_mean(missed.float(), inside),
         }
-        self._log(values, batch)
-
-    def _log(self, values: dict[str, Tensor], batch: DurationBatch) -> None:
-        self.log_dict(values, on_step=False, on_epoch=True, sync_dist=True, batch_size=total(len(batch.text.ids)))
+        self.log_epoch("dev", values, batch.ids)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["specification"] = self.specification.to_dict()

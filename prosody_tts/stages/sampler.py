@@ -9,7 +9,7 @@ from torch import Tensor
 from data_modules.batches import SamplerBatch
 from data_modules.store import AnySpecification
 from prosody_tts.config import SamplerConfig
-from prosody_tts.nn.means import masked_mean, total
+from prosody_tts.nn.means import masked_mean
 from prosody_tts.nn.sampler import SamplerModel
 from prosody_tts.nn.units import length_mask
 from prosody_tts.stages.fit import TrainedModule
@@ -34,7 +34,7 @@ class SamplerStage(TrainedModule):
 
     def training_step(self, batch: SamplerBatch, batch_idx: int) -> Tensor:
         loss = self.model.loss(batch)
-        self._log({"train/loss": loss.detach()}, batch)
+        self.log_epoch("train", {"loss": loss}, batch.ids)
         return loss
 
     def validation_step(self, batch: SamplerBatch, batch_idx: int) -> None:
@@ -43,10 +43,7 @@ class SamplerStage(TrainedModule):
         if batch.exists is not None:
             mask = batch.exists
         error = masked_mean(((predicted - batch.mean) / self.model.scale).square(), mask)
-        self._log({"dev/loss": self.model.loss(batch), "dev/vector_mse": error}, batch)
-
-    def _log(self, values: dict[str, Tensor], batch: SamplerBatch) -> None:
-        self.log_dict(values, on_step=False, on_epoch=True, sync_dist=True, batch_size=total(len(batch.text.ids)))
+        self.log_epoch("dev", {"loss": self.model.loss(batch), "vector_mse": error}, batch.ids)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["specification"] = self.specification.to_dict()

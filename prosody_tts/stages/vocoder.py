@@ -9,7 +9,6 @@ from torch import Tensor
 
 from data_modules.batches import VocoderBatch
 from prosody_tts.config import VocoderConfig
-from prosody_tts.nn.means import total
 from prosody_tts.nn.vocoders.discriminators import Discriminators
 from prosody_tts.nn.vocoders.losses import SpectralDistance
 from prosody_tts.nn.vocoders.pitch import bridge
@@ -42,12 +41,12 @@ class VocoderStage(TrainedModule):
         loss = terms["convergence"] + terms["log_distance"] + self.settings.pitch_weight * terms["pitch"]
         if self.discriminators is not None:
             loss = loss + self._against(self.discriminators, rendered.wave, batch.wave, terms)
-        self._log("train", {"loss": loss, **terms}, batch)
+        self.log_epoch("train", {"loss": loss, **terms}, batch.ids)
         return loss
 
     def validation_step(self, batch: VocoderBatch, batch_idx: int) -> None:
         terms = self._terms(self._render(batch, None), batch)
-        self._log("dev", {"distance": terms["convergence"] + terms["log_distance"], **terms}, batch)
+        self.log_epoch("dev", {"distance": terms["convergence"] + terms["log_distance"], **terms}, batch.ids)
 
     def _render(self, batch: VocoderBatch, f0: Tensor | None) -> Rendered:
         shape = batch.wave.shape[0], batch.wave.shape[1] + 2 * self.model.mel.hop
@@ -71,10 +70,6 @@ class VocoderStage(TrainedModule):
         settings = self.settings
         mine = settings.adversarial_weight * terms["hinge"] + settings.matching_weight * terms["matching"]
         return terms["discriminators"] + mine
-
-    def _log(self, split: str, terms: dict[str, Tensor], batch: VocoderBatch) -> None:
-        values = {f"{split}/{name}": value.detach() for name, value in terms.items()}
-        self.log_dict(values, on_step=False, on_epoch=True, sync_dist=True, batch_size=total(len(batch.ids)))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["vocoder"] = self.model.numbers()

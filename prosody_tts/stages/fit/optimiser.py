@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from lightning import LightningModule
+from torch import Tensor
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from prosody_tts.config import OptimConfig
+from prosody_tts.nn.means import total
 
 
 class TrainedModule(LightningModule):
@@ -27,6 +30,11 @@ class TrainedModule(LightningModule):
 
     def configure_optimizers(self) -> Any:
         return adam(self, self.optim)
+
+    def log_epoch(self, split: str, terms: Mapping[str, Tensor], ids: Sequence[str]) -> None:
+        """Log terms of a batch as ``split/name``, averaged over the epoch's utterances on all processes."""
+        values = {f"{split}/{name}": value.detach() for name, value in terms.items()}
+        self.log_dict(values, on_step=False, on_epoch=True, sync_dist=True, batch_size=total(len(ids)))
 
 
 def adam(module: LightningModule, settings: OptimConfig) -> tuple[list[Optimizer], list[dict[str, Any]]]:
