@@ -35,6 +35,7 @@ Part = Literal[
 Size = Literal["smoke", "demo", "paper"]
 Units = Literal["utterance", "word", "phone"]
 Context = Literal["phones", "bert", "tags", "graph"]
+Prior = Literal["gaussian", "autoregressive", "flow", "diffusion", "flow_matching", "tokens"]
 Family = Literal["none", "tacotron2", "durian", "kathaka", "camp", "word", "phone", "explicit"]
 AudioPreset = Literal["papers", "hifigan", "speecht5", "vocos", "bigvgan"]
 VocoderName = Literal["griffin_lim", "source_filter", "speecht5", "hifigan", "univnet"]
@@ -208,6 +209,8 @@ class TextConfig:
     bert_layer: int = 2
     """Layer whose states are used; 0 is the embedding layer, -1 the last. The default is MiniLM's best on the testbed's
     development split: its last layers were tuned for one vector a sentence (ours)."""
+    neighbours: int = 0
+    """Sentences before and after it that BERT reads besides, where the corpus knows them (both papers ask for it)."""
     tree: Literal["dependency", "constituency", "gold"] = "dependency"
     """Parse graph: spaCy's dependency tree, phrases projected from it, or the corpus's gold phrase tree."""
 
@@ -385,8 +388,9 @@ class SamplerConfig:
 
     contexts: list[Context] = field(default_factory=lambda: ["bert"])
     """What is known of the text; encoders' outputs are concatenated."""
-    prior: Literal["gaussian", "autoregressive"] = "gaussian"
-    """``gaussian``: KL to the posterior (Kathaka); ``autoregressive``: Huber (CAMP)."""
+    prior: Prior = "gaussian"
+    """``gaussian``: KL to the posterior (Kathaka); ``autoregressive``: Huber (CAMP); ``flow``: likelihood by invertible
+    splines; ``diffusion`` and ``flow_matching``: learn to denoise; ``tokens``: cross-entropy over quantised vectors."""
     kl_direction: Literal["sampler_posterior", "posterior_sampler"] = "sampler_posterior"
     """``sampler_posterior`` is KL(sampler || posterior), as Kathaka prints it."""
     width: int = 64
@@ -399,6 +403,25 @@ class SamplerConfig:
     """Threshold of the Huber loss, in standard deviations of the vectors; CAMP has 1, in a scale it does not print."""
     own: float = 0.9
     """Share of sentences on which the autoregressive prior is trained with its own previous vectors (ours)."""
+    rank: int = 0
+    """Directions in which a Gaussian's units vary together over the sentence; 0 is Kathaka's diagonal Gaussian, which
+    draws every unit by itself (ours)."""
+    transforms: int = 3
+    """Spline transforms of a flow (ours)."""
+    bins: int = 8
+    """Pieces of each spline of a flow (ours)."""
+    codes: int = 64
+    """Codes of each codebook of ``tokens`` (ours)."""
+    codebooks: int = 2
+    """Codebooks of ``tokens``, each of what those before it left over (ours)."""
+    denoiser_layers: int = 4
+    """Layers of the network of ``diffusion`` and ``flow_matching`` (ours)."""
+    bert: Literal["frozen", "tuned"] = "frozen"
+    """BERT's states from the cache, or BERT trained along, as both papers do, at ``bert_rate``."""
+    bert_rate: float = 5e-5
+    """Peak learning rate of a tuned BERT (ours; the papers print none)."""
+    graph: Literal["gat", "gatv2", "gated"] = "gat"
+    """Message passing: graph attention (Kathaka), its second version, or gated recurrent units (ours)."""
     passes: int | None = None
     """Graph message passes; none takes the 75th percentile of the corpus's graph diameters, as Kathaka does."""
     optim: OptimConfig = field(default_factory=lambda: OptimConfig(learning_rate=2e-3, epochs=12, batch=32))
@@ -479,7 +502,9 @@ class SynthesisConfig:
     iterations: int = 32
     """Griffin-Lim iterations."""
     temperature: float = 0.0
-    """Scale of the sampler's spread; 0 takes its mean."""
+    """Scale of the sampler's spread; 0 takes its mean, or its likeliest."""
+    steps: int = 16
+    """Steps in which ``diffusion`` and ``flow_matching`` draw (ours)."""
     speaker: str | None = None
     """Whose voice speaks text; none is the only speaker's. An evaluation speaks every sentence in its own speaker's."""
 
@@ -492,6 +517,8 @@ class EvaluationConfig:
     """Which held-out sentences; nothing is tuned on test."""
     limit: int | None = None
     """At most this many sentences."""
+    samples: int = 0
+    """Draws of stage two a sentence, at temperature 1, whose distribution is held against the recordings'."""
     resamples: int = 2000
     """Bootstrap resamples."""
     confidence: float = 0.95
@@ -751,6 +778,12 @@ def _validate(experiment: Experiment) -> None:
         "acoustic.frames_per_step": experiment.acoustic.frames_per_step,
         "acoustic.optim.batch": experiment.acoustic.optim.batch,
         "acoustic.optim.epochs": experiment.acoustic.optim.epochs,
+        "sampler.transforms": experiment.sampler.transforms,
+        "sampler.bins": experiment.sampler.bins,
+        "sampler.codes": experiment.sampler.codes,
+        "sampler.codebooks": experiment.sampler.codebooks,
+        "sampler.denoiser_layers": experiment.sampler.denoiser_layers,
+        "synthesis.steps": experiment.synthesis.steps,
         "sampler.optim.batch": experiment.sampler.optim.batch,
         "sampler.optim.epochs": experiment.sampler.optim.epochs,
         "duration.width": experiment.duration.width,
@@ -779,6 +812,15 @@ def _validate(experiment: Experiment) -> None:
     for speed in experiment.data.speeds:
         if not 0.5 <= speed <= 2 or speed == 1:
             raise UserError(f"data.speeds holds {speed:g}; speeds lie between 0.5 and 2 and are not 1")
+    for name, number in {
+        "sampler.rank": experiment.sampler.rank,
+        "text.neighbours": experiment.text.neighbours,
+        "evaluation.samples": experiment.evaluation.samples,
+    }.items():
+        if number < 0:
+            raise UserError(f"{name}={number} must not be negative")
+    if experiment.sampler.bert_rate <= 0:
+        raise UserError(f"sampler.bert_rate={experiment.sampler.bert_rate:g} must be above 0")
     if experiment.sampler.huber <= 0:
         raise UserError(f"sampler.huber={experiment.sampler.huber} must be above 0")
     if experiment.synthesis.temperature < 0:
