@@ -183,3 +183,26 @@ class VocoderBatch(Batch):
     mel: Tensor
     f0: Tensor
     wave: Tensor
+
+
+@dataclass
+class LanguageBatch(WithText):
+    """Sequences of symbols and segments of speech (``data_modules.scripts``), L elements of each.
+
+    Attributes:
+        text: the sentences.
+        symbols: [B, L] what is read: a symbol, or ``NONE`` where a segment stands.
+        codes: [B, L, Q] of the segment; zeros where a symbol stands.
+        phones: [B, L] the phone that a symbol stands for, or ``NONE``.
+        targets: [B, L] what the element before is to predict, or ``NONE`` where it is this segment's codes.
+        said: [B, L] whether the element is to be predicted.
+        lengths: [B].
+    """
+
+    text: TextBatch
+    symbols: Tensor
+    codes: Tensor
+    phones: Tensor
+    targets: Tensor
+    said: Tensor
+    lengths: Tensor

@@ -112,8 +112,9 @@ def acoustic_item(recording: Recording, spec: Specification) -> AcousticItem:
     )
 
 
-def _pad(rows: Sequence[Tensor]) -> Tensor:
-    return pad_sequence(list(rows), batch_first=True)
+def padded(rows: Sequence[Tensor], value: int = 0) -> Tensor:
+    """Tensors of different lengths as one, ``value`` past their ends."""
+    return pad_sequence(list(rows), batch_first=True, padding_value=value)
 
 
 def _lengths(rows: Sequence[Tensor]) -> Tensor:
@@ -124,17 +125,17 @@ def text_batch(items: Sequence[TextItem]) -> TextBatch:
     """Pad sentences."""
     return TextBatch(
         ids=[item.id for item in items],
-        phones=_pad([item.phones for item in items]),
+        phones=padded([item.phones for item in items]),
         phone_lengths=_lengths([item.phones for item in items]),
-        phone_to_word=_pad([item.phone_to_word for item in items]),
+        phone_to_word=padded([item.phone_to_word for item in items]),
         word_lengths=_lengths([item.word_to_node for item in items]),
-        tags={tag: _pad([item.tags[tag] for item in items]) for tag in TAGS},
-        bert=_pad([item.bert for item in items]),
-        node_labels=_pad([item.node_labels for item in items]),
+        tags={tag: padded([item.tags[tag] for item in items]) for tag in TAGS},
+        bert=padded([item.bert for item in items]),
+        node_labels=padded([item.node_labels for item in items]),
         node_lengths=_lengths([item.node_labels for item in items]),
-        edges=_pad([item.edges for item in items]),
+        edges=padded([item.edges for item in items]),
         edge_lengths=_lengths([item.edges for item in items]),
-        word_to_node=_pad([item.word_to_node for item in items]),
+        word_to_node=padded([item.word_to_node for item in items]),
         speakers=torch.tensor([item.speaker for item in items]),
     )
 
@@ -143,15 +144,15 @@ def acoustic_batch(items: Sequence[AcousticItem]) -> AcousticBatch:
     """Pad recordings."""
     return AcousticBatch(
         text=text_batch([item.text for item in items]),
-        durations=_pad([item.durations for item in items]),
-        mel=_pad([item.mel for item in items]),
+        durations=padded([item.durations for item in items]),
+        mel=padded([item.mel for item in items]),
         frame_lengths=_lengths([item.mel for item in items]),
-        log_f0=_pad([item.log_f0 for item in items]),
-        voiced=_pad([item.voiced for item in items]),
-        energy=_pad([item.energy for item in items]),
-        word_f0=_pad([item.word_f0 for item in items]),
-        word_voiced=_pad([item.word_voiced for item in items]),
-        word_energy=_pad([item.word_energy for item in items]),
+        log_f0=padded([item.log_f0 for item in items]),
+        voiced=padded([item.voiced for item in items]),
+        energy=padded([item.energy for item in items]),
+        word_f0=padded([item.word_f0 for item in items]),
+        word_voiced=padded([item.word_voiced for item in items]),
+        word_energy=padded([item.word_energy for item in items]),
     )
 
 
@@ -160,10 +161,10 @@ def sampler_batch(items: Sequence[SamplerItem]) -> SamplerBatch:
     masks = [item.exists for item in items if item.exists is not None]
     return SamplerBatch(
         text=text_batch([item.text for item in items]),
-        mean=_pad([item.mean for item in items]),
-        scale=_pad([item.scale for item in items]),
+        mean=padded([item.mean for item in items]),
+        scale=padded([item.scale for item in items]),
         unit_lengths=_lengths([item.mean for item in items]),
-        exists=_pad(masks) if masks else None,
+        exists=padded(masks) if masks else None,
     )
 
 
@@ -173,7 +174,7 @@ def duration_batch(items: Sequence[DurationItem]) -> DurationBatch:
     scales = [item.scale for item in items if item.scale is not None]
     return DurationBatch(
         text=text_batch([item.text for item in items]),
-        durations=_pad([item.durations for item in items]),
-        mean=_pad(means) if means else None,
-        scale=_pad(scales) if scales else None,
+        durations=padded([item.durations for item in items]),
+        mean=padded(means) if means else None,
+        scale=padded(scales) if scales else None,
     )

@@ -487,6 +487,79 @@ class VocoderConfig:
 
 
 @dataclass
+class TokenizerConfig:
+    """Mel spectrograms to integers and back."""
+
+    kind: Literal["learned", "binned"] = "learned"
+    """``learned``: a VQ-VAE on mels (arXiv 2402.08093); ``binned``: every channel in bins of its own, without training
+    (dMel, arXiv 2407.15835)."""
+    quantizer: Literal["vq", "fsq"] = "fsq"
+    """``vq``: codebooks that follow the vectors, each of what those before it left over; ``fsq``: a few dimensions, each
+    rounded (finite scalar quantization, arXiv 2309.15505)."""
+    segment: int = 4
+    """Frames a segment has: 4 are 50 ms (XTTS has 46 ms; BASE TTS 40 ms)."""
+    codebooks: int = 2
+    """Integers a segment has; ``binned`` has one a mel channel."""
+    codes: int = 512
+    """Codes of each codebook, for ``fsq`` the product of levels that is near it; bins of each channel (dMel: 16)."""
+    width: int = 128
+    """Channels (ours)."""
+    layers: int = 3
+    """Convolutions that hear frames (ours)."""
+    kernel: int = 5
+    """Width of convolutions, in frames (ours)."""
+    decoder_layers: int = 4
+    """Convolutions of the decoder (ours)."""
+    dropout: float = 0.0
+    """Dropout of whole channels of an utterance (ours)."""
+    commitment: float = 0.25
+    """Weight of the distance of vectors from their codes (arXiv 1711.00937)."""
+    source_weight: float = 0.1
+    """Weight of the harmonic decoder's loss of F0 and voicing by frame (ours)."""
+    optim: OptimConfig = field(default_factory=lambda: OptimConfig(learning_rate=2e-3, epochs=12, batch=8))
+    """Optimisation."""
+
+
+@dataclass
+class LanguageConfig:
+    """A causal language model over phones, characters and the codes of speech."""
+
+    tasks: list[Literal["speak", "recognise"]] = field(default_factory=lambda: ["speak"])
+    """What one model learns: phones to speech, speech to characters, or both."""
+    order: Literal["interleaved", "prefix"] = "interleaved"
+    """``interleaved``: each phone stands again before its own segments, so that the model is told where it is (after
+    ELLA-V, arXiv 2401.07333); ``prefix``: all phones, then all segments (BASE TTS, arXiv 2402.08093)."""
+    contexts: list[Context] = field(default_factory=list)
+    """What is known of the text beside the phones, added wherever a phone stands; none for phones alone."""
+    head: Literal["depth", "parallel"] = "depth"
+    """Whether a segment's codebooks know each other."""
+    width: int = 192
+    """Channels (ours)."""
+    layers: int = 4
+    """Layers (ours)."""
+    heads: int = 4
+    """Attention heads (ours)."""
+    context_width: int = 64
+    """Channels of a context encoder (ours)."""
+    dropout: float = 0.1
+    """Dropout of embeddings, attention and outputs (ours)."""
+    forgotten: float = 0.2
+    """Share of segments that are not heard again in training (ours)."""
+    temperature: float = 1.0
+    """Scale of the draws at synthesis; 0 takes the likeliest."""
+    top_k: int = 0
+    """Draw among so many of the likeliest; 0 for all."""
+    top_p: float = 0.95
+    """Draw among the likeliest that have this probability together."""
+    repeats: int = 12
+    """Times that a code may follow itself; 0 for any number."""
+    longest: int = 24
+    """Segments that a phone lasts at most."""
+    optim: OptimConfig = field(default_factory=lambda: OptimConfig(learning_rate=1e-3, epochs=20, batch=16))
+    """Optimisation; the epoch that is best on the development split is kept (ours)."""
+
+
+@dataclass
 class SynthesisConfig:
     """From vectors to waveforms."""
 
@@ -564,6 +637,8 @@ class Experiment:
     sampler: SamplerConfig = field(default_factory=SamplerConfig)
     duration: DurationConfig = field(default_factory=DurationConfig)
     vocoder: VocoderConfig = field(default_factory=VocoderConfig)
+    tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
+    language: LanguageConfig = field(default_factory=LanguageConfig)
     synthesis: SynthesisConfig = field(default_factory=SynthesisConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
 

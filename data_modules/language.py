@@ -1,0 +1,128 @@
+"""LightningDataModule of the language models: sentences with the codes that a tokenizer wrote of their recordings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from lightning import LightningDataModule
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from data_modules.batches import LanguageBatch
+from data_modules.collate import TextItem, padded, text_batch, text_item
+from data_modules.loaders import BucketSampler, Prepared
+from data_modules.scripts import NONE, PAD, Script, owners, recognising, speaking, spelled
+from data_modules.store import FeatureStore, Packed, Specification, write_packed
+from prosody_tts.files import read_json, write_json
+
+Task = Literal["speak", "recognise"]
+#: What joins an utterance's id to the task that is made of it.
+OF = "#"
+
+
+class CodeStore:
+    """Codes [N, Q] of a corpus's recordings, and how many frames a segment has."""
+
+    def __init__(self, folder: Path) -> None:
+        index = read_json(folder / "codes.json")
+        self.segment: int = index["segment"]
+        self.codebooks: int = index["codebooks"]
+        self.size: int = index["size"]
+        self.rows: dict[str, int] = {name: row for row, name in enumerate(index["ids"])}
+        self._codes = Packed(folder, "codes")
+
+    @staticmethod
+    def write(
+        folder: Path, ids: Sequence[str], codes: Sequence[NDArray[np.int32]], segment: int, codebooks: int, size: int
+    ) -> None:
+        """Write codes atomically, the index last."""
+        write_packed(folder, "codes", codes)
+        index = {"segment": segment, "codebooks": codebooks, "size": size, "ids": list(ids)}
+        write_json(folder / "codes.json", index)
+
+    def codes(self, name: str) -> NDArray[np.int32]:
+        """[N, Q]."""
+        return self._codes[self.rows[name]]
+
+
+@dataclass(frozen=True)
+class LanguageItem:
+    """One sequence: its sentence, its script, and the codes [N, Q] that the script's segments number."""
+
+    text: TextItem
+    script: Script
+    codes: Tensor
+
+
+class LanguageData(LightningDataModule):
+    """Serves ``LanguageBatch``: every utterance once for each task in ``tasks``, batches of like length."""
+
+    def __init__(
+        self,
+        store: FeatureStore,
+        codes: CodeStore,
+        spec: Specification,
+        tasks: Sequence[Task],
+        interleaved: bool,
+        batch: int,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.store, self.codes, self.spec = store, codes, spec
+        self.tasks, self.interleaved = tuple(tasks), interleaved
+        self.batch, self.seed = batch, seed
+
+    def item(self, name: str) -> LanguageItem:
+        """Prepare ``ID#TASK``."""
+        utterance, task = name.rsplit(OF, 1)
+        sentence = self.store.text.sentence(utterance)
+        text = text_item(utterance, sentence, self.store.text.bert(utterance), self.spec, self.store.speaker(utterance))
+        codes = torch.from_numpy(np.array(self.codes.codes(utterance), np.int64))
+        if task == "speak":
+            lengths = self.store.recording(utterance).durations
+            assert lengths is not None
+            script = speaking(text.phones.tolist(), owners(lengths.tolist(), self.codes.segment), self.interleaved)
+        else:
+            script = recognising(len(codes), spelled([word.text for word in sentence.words]))
+        return LanguageItem(text, script, codes)
+
+    def names(self, split: Literal["train", "dev"]) -> list[str]:
+        """Every utterance with every task."""
+        return [f"{name}{OF}{task}" for name in self.store.ids(split) for task in self.tasks]
+
+    def loader(self, names: Sequence[str], shuffle: bool) -> DataLoader[LanguageBatch]:
+        """Batches of ``ID#TASK``."""
+        lengths = [len(self.codes.codes(name.rsplit(OF, 1)[0])) for name in names]
+        sampler = BucketSampler(lengths, self.batch, self.seed, shuffle)
+        return DataLoader(Prepared(names, self.item), batch_sampler=sampler, collate_fn=language_batch)  # type: ignore[arg-type]
+
+    def train_dataloader(self) -> DataLoader[LanguageBatch]:
+        return self.loader(self.names("train"), shuffle=True)
+
+    def val_dataloader(self) -> DataLoader[LanguageBatch]:
+        return self.loader(self.names("dev"), shuffle=False)
+
+
+def language_batch(items: Sequence[LanguageItem]) -> LanguageBatch:
+    """Pad sequences."""
+    scripts = [item.script for item in items]
+    rows = []
+    for item in items:
+        segments = item.script.segments
+        codes = item.codes[segments.clamp(min=0)] if len(item.codes) else item.codes.new_zeros(len(segments), 1)
+        rows.append(codes * (segments != NONE)[:, None])
+    return LanguageBatch(
+        text=text_batch([item.text for item in items]),
+        symbols=padded([script.symbols for script in scripts], PAD),
+        codes=padded(rows),
+        phones=padded([script.phones for script in scripts], NONE),
+        targets=padded([script.targets for script in scripts], PAD),
+        said=padded([script.said for script in scripts]),
+        lengths=torch.tensor([len(script.symbols) for script in scripts]),
+    )
