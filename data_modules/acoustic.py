@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+import torch
 from lightning import LightningDataModule
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from data_modules.batches import AcousticBatch
@@ -41,6 +43,12 @@ class AcousticData(LightningDataModule):
     def item(self, name: str) -> AcousticItem:
         """Prepare an utterance."""
         return acoustic_item(self.store.recording(name), self.spec)
+
+    def extremes(self) -> tuple[Tensor, Tensor]:
+        """The lowest and the highest normalised value of each mel channel [M] in the training split."""
+        rows = [(mel.amin(0), mel.amax(0)) for mel in (self.item(name).mel for name in self.store.ids("train"))]
+        low, high = (torch.stack(side) for side in zip(*rows, strict=True))
+        return low.amin(0), high.amax(0)
 
     def loader(self, ids: Sequence[str], shuffle: bool) -> DataLoader[AcousticBatch]:
         """Batches of the utterances."""

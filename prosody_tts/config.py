@@ -623,6 +623,9 @@ class Experiment:
     ``paper``: the modules of the family's own paper, from ``experiments/designs``. ``size=paper`` sets it."""
     seed: int = 0
     """Seed of weights, batches and samples."""
+    backbone: Literal["acoustic", "tokens"] = "acoustic"
+    """``acoustic``: phones and prosody vectors to mel (stage one), vectors from text (stage two); ``tokens``: mels as an
+    acoustic tokenizer's codes, which a language model says (spectrum quantization)."""
     units: Units = "utterance"
     """What one prosody vector stands for."""
     vectors: Literal["none", "recording", "predicted", "labels"] = "none"
@@ -810,7 +813,9 @@ def _validate(experiment: Experiment) -> None:
         raise UserError("corpus=testbed knows its own phone times; leave textgrids out, or name another corpus")
     if experiment.textgrids is not None and experiment.aligned_by is not None:
         raise UserError("textgrids and aligned_by both say where the phones are; give one of them")
-    without = experiment.vectors in {"none", "labels"}
+    if experiment.backbone == "tokens":
+        _validate_tokens(experiment)
+    without = experiment.vectors in {"none", "labels"} or experiment.backbone == "tokens"
     if without != (experiment.acoustic.reference == "none"):
         raise UserError(
             f"vectors={experiment.vectors} does not fit acoustic.reference={experiment.acoustic.reference}: "
@@ -876,13 +881,22 @@ def _validate(experiment: Experiment) -> None:
         "vocoder.kernel": experiment.vocoder.kernel,
         "vocoder.optim.batch": experiment.vocoder.optim.batch,
         "vocoder.optim.epochs": experiment.vocoder.optim.epochs,
+        **{
+            f"tokenizer.{name}": getattr(experiment.tokenizer, name)
+            for name in ("segment", "codebooks", "width", "layers", "decoder_layers")
+        },
+        **{f"language.{name}": getattr(experiment.language, name) for name in ("width", "layers", "heads", "longest")},
+        "tokenizer.optim.batch": experiment.tokenizer.optim.batch,
+        "tokenizer.optim.epochs": experiment.tokenizer.optim.epochs,
+        "language.optim.batch": experiment.language.optim.batch,
+        "language.optim.epochs": experiment.language.optim.epochs,
         "evaluation.resamples": experiment.evaluation.resamples,
         "synthesis.iterations": experiment.synthesis.iterations,
     }
     for name, value in positive.items():
         if value < 1:
             raise UserError(f"{name}={value} must be at least 1")
-    for name in ("acoustic", "sampler", "duration", "vocoder", "aligner"):
+    for name in ("acoustic", "sampler", "duration", "vocoder", "aligner", "tokenizer", "language"):
         _validate_optim(f"{name}.optim", getattr(experiment, name).optim, experiment.run)
     for speed in experiment.data.speeds:
         if not 0.5 <= speed <= 2 or speed == 1:
@@ -976,6 +990,39 @@ def _validate_reference(experiment: Experiment) -> None:
         raise UserError(f"acoustic.kl_every_later={settings.kl_every_later} must be at least 1")
     if settings.kl_free < 0:
         raise UserError(f"acoustic.kl_free={settings.kl_free:g} must not be negative")
+
+
+def _validate_tokens(experiment: Experiment) -> None:
+    """What a tokenizer and a language model can be."""
+    tokenizer, language = experiment.tokenizer, experiment.language
+    if experiment.vectors not in {"recording", "predicted"}:
+        raise UserError(
+            f"vectors={experiment.vectors} does not fit backbone=tokens, whose codes are the recording's or predicted; "
+            "give vectors=recording or vectors=predicted"
+        )
+    if not language.tasks or len(set(language.tasks)) < len(language.tasks):
+        raise UserError("language.tasks must name each task once, as in language.tasks=[speak,recognise]")
+    if len(set(language.contexts)) < len(language.contexts):
+        raise UserError("language.contexts must name each context once, as in language.contexts=[bert,tags]")
+    if tokenizer.codes < (8 if tokenizer.quantizer == "fsq" and tokenizer.kind == "learned" else 2):
+        raise UserError(f"tokenizer.codes={tokenizer.codes} is too few; give at least 8, bins or vq codes at least 2")
+    if tokenizer.kernel % 2 == 0:
+        raise UserError(f"tokenizer.kernel={tokenizer.kernel} must be odd, so that a frame has as many neighbours on both sides")
+    if language.width % language.heads or language.width // language.heads % 2:
+        raise UserError(
+            f"language.width={language.width} must be an even number of channels for each of language.heads={language.heads}"
+        )
+    if not 0 < language.top_p <= 1 or language.temperature < 0:
+        raise UserError(
+            f"language.top_p={language.top_p:g} must lie above 0 and be at most 1, and "
+            f"language.temperature={language.temperature:g} must not be negative"
+        )
+    for name in ("dropout", "forgotten"):
+        if not 0 <= getattr(language, name) < 1:
+            raise UserError(f"language.{name}={getattr(language, name):g} is a share below 1; give one, as in 0.1")
+    for name in ("top_k", "repeats"):
+        if getattr(language, name) < 0:
+            raise UserError(f"language.{name}={getattr(language, name)} must not be negative")
 
 
 def _validate_labels(experiment: Experiment) -> None:

@@ -37,6 +37,8 @@ VERSIONS = {
     "sampler": 5,
     "duration": 1,
     "vocoder": 1,
+    "tokenizer": 1,
+    "language": 1,
     "evaluate": 1,
     "report": 2,
 }
@@ -152,31 +154,10 @@ def plan(experiment: Experiment) -> list[Stage]:
     """List the stages of a system in the order of their dependence; the last evaluates it."""
     if experiment.vectors == "labels":
         return _plan_labels(experiment)
+    if experiment.backbone == "tokens":
+        return _plan_tokens(experiment)
     settings = to_plain(experiment)
-    stages = _Plan(experiment)
-    text = _text_settings(experiment)
-    # What shapes the phones, and so stage one; another BERT or parse graph retrains only stage two.
-    phones = {"pronouncer": text["pronouncer"], "parser": text["parser"]}
-    corpus = CORPORA[experiment.corpus]().identity(experiment)
-    if experiment.textgrids is not None:
-        from data_modules.alignment.attach import textgrids_identity
-
-        corpus = {**corpus, "textgrids": textgrids_identity(experiment)}
-    if experiment.data.speeds:
-        corpus = {**corpus, "speeds": list(experiment.data.speeds)}
-    stages.add("corpus", f"corpus {experiment.corpus}", [], {"name": experiment.corpus, **corpus})
-    stages.add("text", "text analysis", ["corpus"], text)
-    stages.add("audio", "mel, F0, energy", ["corpus"], _audio_settings(experiment))
-    data = ["corpus", "text", "audio"]
-    trains, given = not experiment.exact_times and experiment.aligned_by is None, _given_aligner(experiment)
-    if trains:
-        own = {"aligner": _with_optim(settings["aligner"]), "phones": phones, "seed": experiment.seed}
-        stages.add("aligner", "aligner", data, own, depends=["audio"])
-    aligner = ["aligner"] if trains else []
-    stages.add(
-        "alignment", "alignment", data + aligner, {"phones": phones, "given": given}, depends=["audio", *aligner]
-    )
-    data.append("alignment")
+    stages, data, phones = _begin(experiment, aligns=not experiment.exact_times)
     vocoder = _add_vocoder(stages)
     own = {"acoustic": _acoustic_settings(experiment), "phones": phones, "seed": experiment.seed}
     stages.add("acoustic", _acoustic_label(experiment), data, own, depends=["alignment"])
@@ -198,6 +179,87 @@ def plan(experiment: Experiment) -> list[Stage]:
         stages.add("duration", label, [*data, *source], own, depends=["alignment", *source])
         reads.append("duration")
         shaping.append("duration")
+    copy, measured = _evaluations(stages, data, vocoder)
+    own = {**measured, "vectors": experiment.vectors, "seed": experiment.seed}
+    shaping += vocoder
+    evaluate = stages.make("evaluate", f"evaluate {experiment.system}", [*reads, *vocoder], own, depends=shaping)
+    return [*stages.stages.values(), copy, evaluate]
+
+
+def _begin(experiment: Experiment, aligns: bool) -> tuple[_Plan, list[str], dict[str, Any]]:
+    """The stages of corpus, text, audio and alignment; their kinds, and the settings that shape the phones.
+
+    ``aligns`` says whether an aligner is trained, unless one is given.
+    """
+    settings = to_plain(experiment)
+    stages = _Plan(experiment)
+    text = _text_settings(experiment)
+    # What shapes the phones, and so stage one; another BERT or parse graph retrains only stage two.
+    phones = {"pronouncer": text["pronouncer"], "parser": text["parser"]}
+    corpus = CORPORA[experiment.corpus]().identity(experiment)
+    if experiment.textgrids is not None:
+        from data_modules.alignment.attach import textgrids_identity
+
+        corpus = {**corpus, "textgrids": textgrids_identity(experiment)}
+    if experiment.data.speeds:
+        corpus = {**corpus, "speeds": list(experiment.data.speeds)}
+    stages.add("corpus", f"corpus {experiment.corpus}", [], {"name": experiment.corpus, **corpus})
+    stages.add("text", "text analysis", ["corpus"], text)
+    stages.add("audio", "mel, F0, energy", ["corpus"], _audio_settings(experiment))
+    data = ["corpus", "text", "audio"]
+    trains, given = not experiment.exact_times and experiment.aligned_by is None, _given_aligner(experiment)
+    if aligns and experiment.aligned_by is None:
+        own = {"aligner": _with_optim(settings["aligner"]), "phones": phones, "seed": experiment.seed}
+        stages.add("aligner", "aligner", data, own, depends=["audio"])
+    aligner = ["aligner"] if trains else []
+    stages.add(
+        "alignment", "alignment", data + aligner, {"phones": phones, "given": given}, depends=["audio", *aligner]
+    )
+    data.append("alignment")
+    return stages, data, phones
+
+
+def _plan_tokens(experiment: Experiment) -> list[Stage]:
+    """The stages of a system of codes: a tokenizer, and a language model unless the codes are the recording's."""
+    settings = to_plain(experiment)
+    predicts = experiment.vectors == "predicted"
+    # Where the model is not told which phone it says, an aligner finds out.
+    listens = predicts and experiment.language.order == "prefix"
+    stages, data, phones = _begin(experiment, aligns=listens or not experiment.exact_times)
+    vocoder = _add_vocoder(stages)
+    own = {"tokenizer": _tokenizer_settings(experiment), "seed": experiment.seed}
+    stages.add("tokenizer", f"tokenizer {experiment.tokenizer.kind}", ["corpus", "text", "audio"], own, depends=["audio"])
+    reads, shaping = [*data, "tokenizer"], ["alignment", "tokenizer"]
+    if predicts:
+        drawn = ("temperature", "top_k", "top_p", "repeats", "longest")
+        language = {key: value for key, value in _with_optim(settings["language"]).items() if key not in drawn}
+        own = {"language": language, "phones": phones, "seed": experiment.seed}
+        stages.add("language", f"language model of {experiment.system}", reads, own)
+        reads.append("language")
+        shaping.append("language")
+    if listens and "aligner" in stages.stages:
+        reads.append("aligner")
+        shaping.append("aligner")
+    copy, measured = _evaluations(stages, data, vocoder)
+    own = {**measured, "vectors": experiment.vectors, "seed": experiment.seed}
+    if predicts:
+        own["drawn"] = {name: settings["language"][name] for name in drawn}
+    label = f"evaluate {experiment.system}"
+    evaluate = stages.make("evaluate", label, [*reads, *vocoder], own, depends=[*shaping, *vocoder])
+    return [*stages.stages.values(), copy, evaluate]
+
+
+def _tokenizer_settings(experiment: Experiment) -> dict[str, Any]:
+    """The settings a tokenizer reads: bins train nothing."""
+    settings = _with_optim(to_plain(experiment.tokenizer))
+    if experiment.tokenizer.kind == "binned":
+        return {name: settings[name] for name in ("kind", "segment", "codes")}
+    return settings
+
+
+def _evaluations(stages: _Plan, data: Sequence[str], vocoder: Sequence[str]) -> tuple[Stage, dict[str, Any]]:
+    """The evaluation of copy synthesis, and the settings that shape any evaluation."""
+    experiment, settings = stages.experiment, to_plain(stages.experiment)
     measured = {"split": experiment.evaluation.split, "limit": experiment.evaluation.limit}
     # Every held-out sentence is spoken in its own speaker's voice.
     unused = {"speaker", "vocoder_path", *(["iterations"] if experiment.synthesis.vocoder != "griffin_lim" else [])}
@@ -211,10 +273,7 @@ def plan(experiment: Experiment) -> list[Stage]:
         depends=["alignment", *vocoder],
     )
     copy = replace(copy, experiment=replace(experiment, system=COPY, vectors="none"))
-    own = {**own, "vectors": experiment.vectors, "seed": experiment.seed}
-    shaping += vocoder
-    evaluate = stages.make("evaluate", f"evaluate {experiment.system}", [*reads, *vocoder], own, depends=shaping)
-    return [*stages.stages.values(), copy, evaluate]
+    return copy, own
 
 
 def _add_vocoder(stages: _Plan) -> list[str]:

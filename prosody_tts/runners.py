@@ -24,6 +24,7 @@ from data_modules.corpora.perturbed import original, perturbed
 from data_modules.corpora.splits import leak_warning, leaking
 from data_modules.duration import DurationData, group_statistics
 from data_modules.features import Task, measure_corpus
+from data_modules.language import CodeStore, LanguageData
 from data_modules.labels import LabelStore, label_corpus
 from data_modules.records import Records, write_lines
 from data_modules.sampler import SamplerData, VectorStore
@@ -43,18 +44,28 @@ from data_modules.tokens import exact_durations
 from data_modules.vocoder import VocoderData
 from prosody_tts.config import LABELS, Experiment
 from prosody_tts.errors import UserError
-from prosody_tts.files import digest, write_json
+from prosody_tts.files import atomic, digest, write_json
+from prosody_tts.nn.tokenizers import BinnedTokenizer, Tokenizer
 from prosody_tts.nn.vocoders import GriffinLim
 from prosody_tts.nn.vocoders.discriminators import Discriminators
 from prosody_tts.pipeline import Stage
 from prosody_tts.samples import Samples
 from prosody_tts.stages.acoustic import AcousticStage, collapse_warning, watch
 from prosody_tts.stages.duration import DurationStage, SampledVectors, VectorSource, no_vectors, recorded_vectors
-from prosody_tts.stages.fit import fit
+from prosody_tts.stages.fit import CHECKPOINT, fit
+from prosody_tts.stages.language import LanguageStage
 from prosody_tts.stages.sampler import SamplerStage
+from prosody_tts.stages.tokenizer import TokenizerStage, mean_perplexity
 from prosody_tts.stages.vocoder import VocoderStage
 from prosody_tts.synthesis import load_sampler
-from prosody_tts.systems import Sizes, build_acoustic, build_sampler, build_separate_durations
+from prosody_tts.systems import (
+    Sizes,
+    build_acoustic,
+    build_language,
+    build_sampler,
+    build_separate_durations,
+    build_tokenizer,
+)
 from prosody_tts.tracking import lightning_loggers
 from prosody_tts.vocoders import build_source_filter, fetch_pretrained, mel_format
 
@@ -450,6 +461,69 @@ def run_duration(stage: Stage, folder: Path, progress: Progress) -> dict[str, An
     return {**metrics, "parameters": sum(p.numel() for p in module.parameters())}
 
 
+def run_tokenizer(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]:
+    """Train the tokenizer, or measure its bins, then write the codes of the whole corpus."""
+    experiment, settings = stage.experiment, stage.experiment.tokenizer
+    store = store_of(stage)
+    spec = store.specification()
+    torch.manual_seed(experiment.seed)
+    model = build_tokenizer(experiment, Sizes.of(spec))
+    module = TokenizerStage(model, settings, spec)
+    data = AcousticData(store, spec, settings.optim.batch, experiment.seed)
+    metrics: dict[str, Any] = {}
+    if isinstance(model, BinnedTokenizer):
+        low, high = data.extremes()
+        model.low.copy_(low)
+        model.high.copy_(high)
+        with atomic(folder / CHECKPOINT) as temporary:
+            torch.save({"state_dict": module.state_dict(), "specification": spec.to_dict()}, temporary)
+    else:
+        loggers = lightning_loggers(experiment, folder, "tokenizer")
+        metrics |= fit(module, data, settings.optim, experiment.run, experiment.seed, folder, loggers, progress)
+    return {**metrics, **_write_codes(model, data, folder, progress, experiment.audio.hop / experiment.audio.sample_rate)}
+
+
+@torch.inference_mode()
+def _write_codes(model: Tokenizer, data: AcousticData, folder: Path, progress: Progress, hop: float) -> dict[str, Any]:
+    """Write the codes of the corpus; say how many there are and how they are used."""
+    model.eval().cpu()
+    ids = data.store.ids("train", "dev", "test")
+    found: dict[str, NDArray[np.int32]] = {}
+    for batch in data.loader(ids, shuffle=False):
+        codes = model.encode(batch.mel, batch.frame_lengths).int().numpy()
+        for row, (name, length) in enumerate(
+            zip(batch.ids, model.segments(batch.frame_lengths).tolist(), strict=True)
+        ):
+            found[name] = codes[row, :length]
+        progress(len(found), len(ids), "writing codes")
+    CodeStore.write(folder, ids, [found[name] for name in ids], model.segment, model.codebooks, model.size)
+    training = torch.from_numpy(np.concatenate([found[name] for name in data.store.ids("train")])).long()
+    rate = model.codebooks / (model.segment * hop)
+    counts = [torch.bincount(book, minlength=model.size) for book in training.T]
+    return {
+        "codes_per_second": rate,
+        "bits_per_second": rate * float(np.log2(model.size)),
+        "perplexity": mean_perplexity(training, model.size),
+        "used": float(np.mean([float((count > 0).float().mean()) for count in counts])),
+        "parameters": sum(p.numel() for p in model.parameters()),
+    }
+
+
+def run_language(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]:
+    """Train the language model on the codes of the corpus and its texts."""
+    experiment, settings = stage.experiment, stage.experiment.language
+    store, codes = store_of(stage), CodeStore(stage.input("tokenizer"))
+    spec = store.specification()
+    torch.manual_seed(experiment.seed)
+    model = build_language(experiment, Sizes.of(spec), codes.codebooks, codes.size)
+    module = LanguageStage(model, settings, spec, stage.inputs["tokenizer"])
+    interleaved = settings.order == "interleaved"
+    data = LanguageData(store, codes, spec, settings.tasks, interleaved, settings.optim.batch, experiment.seed)
+    loggers = lightning_loggers(experiment, folder, "language")
+    metrics = fit(module, data, settings.optim, experiment.run, experiment.seed, folder, loggers, progress, "dev/nats")
+    return {**metrics, "parameters": sum(p.numel() for p in module.parameters())}
+
+
 def run_evaluate(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]:
     """Synthesise and measure the held-out sentences, or hold predicted labels against theirs."""
     if "labels" in stage.inputs:
@@ -472,5 +546,7 @@ RUNNERS: dict[str, Runner] = {
     "sampler": run_sampler,
     "duration": run_duration,
     "vocoder": run_vocoder,
+    "tokenizer": run_tokenizer,
+    "language": run_language,
     "evaluate": run_evaluate,
 }

@@ -52,6 +52,11 @@ class Speech:
     attended: NDArray[np.float32] | None = None
     stopped: bool = True
 
+    @property
+    def reads(self) -> bool:
+        """Whether a read-out head said anything."""
+        return not bool(np.isnan(self.log_f0).all())
+
 
 @dataclass
 class Timing(Batch):
@@ -90,7 +95,7 @@ def choose_device(run: RunConfig) -> torch.device:
     return torch.device("cpu")
 
 
-def _load(model: torch.nn.Module, state: dict[str, Tensor], folder: Path) -> None:
+def fill(model: torch.nn.Module, state: dict[str, Tensor], folder: Path) -> None:
     """Fill a model from the ``model.`` weights of a checkpoint in a stage's folder.
 
     Raises:
@@ -119,7 +124,7 @@ def load_acoustic(folder: Path) -> tuple[AcousticModel, Specification]:
         raise UserError(f"{folder / CHECKPOINT} is not a checkpoint of this project; delete the folder to train again")
     spec = Specification.from_dict(checkpoint["specification"])
     model = build_acoustic(experiment, Sizes.of(spec))
-    _load(model, checkpoint["state_dict"], folder)
+    fill(model, checkpoint["state_dict"], folder)
     return model, spec
 
 
@@ -139,7 +144,7 @@ def load_sampler(folder: Path, acoustic: str) -> tuple[SamplerModel, AnySpecific
     experiment = from_plain(read_json(folder / pipeline.SETTINGS))
     spec = read_specification(checkpoint["specification"])
     model = build_sampler(experiment, Sizes.of(spec))
-    _load(model, checkpoint["state_dict"], folder)
+    fill(model, checkpoint["state_dict"], folder)
     return model, spec
 
 
@@ -158,7 +163,7 @@ def load_durations(folder: Path, vectors: Mapping[str, str]) -> SeparateDuration
             )
     experiment = from_plain(read_json(folder / pipeline.SETTINGS))
     model = build_separate_durations(experiment, Sizes.of(Specification.from_dict(checkpoint["specification"])))
-    _load(model, checkpoint["state_dict"], folder)
+    fill(model, checkpoint["state_dict"], folder)
     return model
 
 

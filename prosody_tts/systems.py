@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from data_modules.scripts import FIRST_PHONE
 from data_modules.store import AnySpecification, Specification
 from data_modules.text.sentence import NODE_LABELS, TAGS
 from prosody_tts.config import AcousticConfig, DurationConfig, Experiment
@@ -24,6 +25,8 @@ from prosody_tts.nn.decoders import (
     ParallelDecoder,
 )
 from prosody_tts.nn.durations import DURATIONS, ERRORS, TARGETS, DurationModel, SeparateDurations
+from prosody_tts.nn.language.heads import HEADS as LANGUAGE_HEADS
+from prosody_tts.nn.language.model import SpeechLanguageModel
 from prosody_tts.nn.phones import ENCODERS, FastPhoneEncoder, PhoneEncoder, TacotronPhoneEncoder
 from prosody_tts.nn.priors import AutoregressivePrior, GaussianPrior
 from prosody_tts.nn.reference import HEADS, HEARINGS, ExplicitReference, Hearing, LearnedReference, ReferenceEncoder
@@ -31,6 +34,14 @@ from prosody_tts.nn.reference.framewise import CampHearing, ConvolutionalHearing
 from prosody_tts.nn.reference.gst import GstHearing
 from prosody_tts.nn.sampler import UNIT_CONTEXTS, SamplerModel
 from prosody_tts.nn.speakers import SpeakerEmbedding
+from prosody_tts.nn.tokenizers import (
+    QUANTIZERS,
+    TOKENIZERS,
+    BinnedTokenizer,
+    LearnedTokenizer,
+    SegmentEncoder,
+    Tokenizer,
+)
 
 
 @dataclass(frozen=True)
@@ -246,4 +257,54 @@ def build_sampler(experiment: Experiment, sizes: Sizes) -> SamplerModel:
         priors[settings.prior](),
         latent,
         build_speakers(sizes, contexts.width),
+    )
+
+
+def build_tokenizer(experiment: Experiment, sizes: Sizes) -> Tokenizer:
+    """The acoustic tokenizer."""
+    settings = experiment.tokenizer
+
+    def learned() -> Tokenizer:
+        encoder = SegmentEncoder(
+            sizes.mels, settings.segment, settings.width, settings.kernel, settings.layers, settings.dropout
+        )
+        quantizer = QUANTIZERS[settings.quantizer](settings.width, settings.codebooks, settings.codes)
+        acoustic = replace(
+            experiment.acoustic,
+            decoder="harmonic",
+            width=settings.width,
+            kernel=settings.kernel,
+            decoder_layers=settings.decoder_layers,
+            dropout=settings.dropout,
+        )
+        decoder = build_decoder(replace(experiment, acoustic=acoustic), sizes, settings.width)
+        return LearnedTokenizer(encoder, quantizer, decoder, settings.segment)
+
+    makers: dict[type[Tokenizer], Callable[[], Tokenizer]] = {
+        LearnedTokenizer: learned,
+        BinnedTokenizer: lambda: BinnedTokenizer(sizes.mels, settings.segment, settings.codes),
+    }
+    return makers[TOKENIZERS[settings.kind]]()
+
+
+def build_language(experiment: Experiment, sizes: Sizes, codebooks: int, size: int) -> SpeechLanguageModel:
+    """The language model over a tokenizer's codes."""
+    settings = experiment.language
+    symbols = FIRST_PHONE + sizes.phones
+    contexts = None
+    if settings.contexts:
+        sampler = replace(experiment.sampler, contexts=settings.contexts, width=settings.context_width)
+        contexts = build_contexts(replace(experiment, sampler=sampler), sizes)
+    return SpeechLanguageModel(
+        symbols=symbols,
+        codebooks=codebooks,
+        size=size,
+        width=settings.width,
+        layers=settings.layers,
+        heads=settings.heads,
+        dropout=settings.dropout,
+        forgotten=settings.forgotten,
+        head=LANGUAGE_HEADS[settings.head](settings.width, symbols, codebooks, size),
+        contexts=contexts,
+        speakers=build_speakers(sizes, settings.width),
     )

@@ -13,6 +13,7 @@ import torch
 from data_modules.audio import Analysis, analyse, with_frames
 from data_modules.collate import text_batch, text_item
 from data_modules.corpora.contract import Progress
+from data_modules.language import CodeStore
 from data_modules.sampler import VectorStore
 from data_modules.store import FeatureStore, Recording
 from data_modules.text.sentence import PAUSE, Sentence
@@ -23,6 +24,7 @@ from prosody_tts.evaluation.attention import judge
 from prosody_tts.evaluation.measure import mcd, measure_speech, mel_l1, token_starts, warp
 from prosody_tts.evaluation.metrics import by_sentence
 from prosody_tts.evaluation.results import Contour, Readout, UtteranceResult, write_results
+from prosody_tts.language_synthesis import CodeSpeaker
 from prosody_tts.pipeline import Stage
 from prosody_tts.synthesis import Speech, Synthesizer, write_wave
 from prosody_tts.vocoders import build_vocoder
@@ -36,14 +38,17 @@ def evaluate(stage: Stage, store: FeatureStore, folder: Path, progress: Progress
     experiment = stage.experiment
     recordings = held_out(store, experiment)
     copy = experiment.system == pipeline.COPY
-    speeches = _copies(recordings, experiment) if copy else _spoken(recordings, stage)
+    if copy:
+        speeches = _copies(recordings, experiment)
+    else:
+        speeches = _from_codes(recordings, stage) if experiment.backbone == "tokens" else _spoken(recordings, stage)
     results = []
     for recordings_of, speech, name in speeches:
         audio = Path("audio") / f"{name}.wav"
         write_wave(folder / audio, speech.wave, experiment.audio.sample_rate)
         measured = analyse(with_frames(speech.wave, len(speech.mel), experiment.audio), experiment.audio)
         for recording in recordings_of:
-            results.append(_measure(recording, speech, measured, audio, experiment.audio, readout=not copy))
+            results.append(_measure(recording, speech, measured, audio, experiment.audio, readout=speech.reads))
         progress(len(results), len(recordings), "speaking and measuring")
     write_results(folder, results)
     return {name: float(np.mean(list(values.values()))) for name, values in by_sentence(results).items() if values}
@@ -95,6 +100,23 @@ def _spoken(recordings: Sequence[Recording], stage: Stage) -> Iterator[tuple[lis
         else:
             vectors = synthesizer.predict(text, experiment.synthesis.temperature, experiment.seed)
         for name, speech in zip(batch, synthesizer.speak(text, vectors), strict=True):
+            yield groups[name], speech, name
+
+
+def _from_codes(recordings: Sequence[Recording], stage: Stage) -> Iterator[tuple[list[Recording], Speech, str]]:
+    """Say each sentence in codes, or a recording's own codes again."""
+    speaker = CodeSpeaker.read(stage)
+    oracle = CodeStore(stage.input("tokenizer")) if stage.experiment.vectors == "recording" else None
+    groups = _utterances(recordings) if oracle is not None else _sentences(recordings)
+    names = sorted(groups, key=lambda name: (len(groups[name][0].sentence.phones), name))
+    for start in range(0, len(names), BATCH):
+        batch = names[start : start + BATCH]
+        firsts = [groups[name][0] for name in batch]
+        if oracle is not None:
+            spoken = speaker.say_again(firsts, [oracle.codes(name) for name in batch])
+        else:
+            spoken = speaker.say(batch, firsts, stage.experiment.seed + start)
+        for name, speech in zip(batch, spoken, strict=True):
             yield groups[name], speech, name
 
 
