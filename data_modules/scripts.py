@@ -58,8 +58,8 @@ class _Writer:
         self.rows.append((NONE, number, NONE, NONE, said))
 
     def script(self) -> Script:
-        symbols, segments, phones, targets, said = zip(*self.rows, strict=True)
-        return Script(*map(torch.tensor, (symbols, segments, phones, targets)), torch.tensor(said))
+        symbols, segments, phones, targets, said = map(torch.tensor, zip(*self.rows, strict=True))
+        return Script(symbols, segments, phones, targets, said)
 
 
 def speaking(phones: Sequence[int], owners: Sequence[int], interleaved: bool) -> Script:

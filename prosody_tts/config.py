@@ -494,8 +494,8 @@ class TokenizerConfig:
     """``learned``: a VQ-VAE on mels (arXiv 2402.08093); ``binned``: every channel in bins of its own, without training
     (dMel, arXiv 2407.15835)."""
     quantizer: Literal["vq", "fsq"] = "fsq"
-    """``vq``: codebooks that follow the vectors, each of what those before it left over; ``fsq``: a few dimensions, each
-    rounded (finite scalar quantization, arXiv 2309.15505)."""
+    """``vq``: codebooks that follow the vectors, each of what those before it left over; ``fsq``: a few dimensions,
+    each rounded (finite scalar quantization, arXiv 2309.15505)."""
     segment: int = 4
     """Frames a segment has: 4 are 50 ms (XTTS has 46 ms; BASE TTS 40 ms)."""
     codebooks: int = 2
@@ -624,8 +624,8 @@ class Experiment:
     seed: int = 0
     """Seed of weights, batches and samples."""
     backbone: Literal["acoustic", "tokens"] = "acoustic"
-    """``acoustic``: phones and prosody vectors to mel (stage one), vectors from text (stage two); ``tokens``: mels as an
-    acoustic tokenizer's codes, which a language model says (spectrum quantization)."""
+    """``acoustic``: phones and prosody vectors to mel (stage one), vectors from text (stage two); ``tokens``: mels as
+    an acoustic tokenizer's codes, which a language model says (spectrum quantization)."""
     units: Units = "utterance"
     """What one prosody vector stands for."""
     vectors: Literal["none", "recording", "predicted", "labels"] = "none"
@@ -1007,10 +1007,13 @@ def _validate_tokens(experiment: Experiment) -> None:
     if tokenizer.codes < (8 if tokenizer.quantizer == "fsq" and tokenizer.kind == "learned" else 2):
         raise UserError(f"tokenizer.codes={tokenizer.codes} is too few; give at least 8, bins or vq codes at least 2")
     if tokenizer.kernel % 2 == 0:
-        raise UserError(f"tokenizer.kernel={tokenizer.kernel} must be odd, so that a frame has as many neighbours on both sides")
+        raise UserError(
+            f"tokenizer.kernel={tokenizer.kernel} must be odd, so that a frame has as many neighbours on both sides"
+        )
     if language.width % language.heads or language.width // language.heads % 2:
         raise UserError(
-            f"language.width={language.width} must be an even number of channels for each of language.heads={language.heads}"
+            f"language.width={language.width} must be an even number of channels for each of "
+            f"language.heads={language.heads}"
         )
     if not 0 < language.top_p <= 1 or language.temperature < 0:
         raise UserError(

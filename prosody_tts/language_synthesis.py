@@ -92,9 +92,7 @@ class CodeSpeaker:
         language, aligner = None, None
         if "language" in stage.inputs:
             identity = stage.inputs["tokenizer"]
-            language, spec, _ = load_language(
-                stage.input("language"), identity, tokenizer.codebooks, tokenizer.size
-            )
+            language, spec, _ = load_language(stage.input("language"), identity, tokenizer.codebooks, tokenizer.size)
             if experiment.language.order == "prefix":
                 given = experiment.aligned_by
                 aligner = load_aligner(Path(given) if given is not None else stage.input("aligner"))
@@ -156,14 +154,22 @@ class CodeSpeaker:
         still = torch.zeros(frames)
         tokens = torch.zeros(sentence.tokens)
         spoken = AcousticItem(
-            item, torch.zeros(len(item.phones), dtype=torch.long), mel, still, still > 0, still, tokens, tokens > 0, tokens
+            item,
+            torch.zeros(len(item.phones), dtype=torch.long),
+            mel,
+            still,
+            still > 0,
+            still,
+            tokens,
+            tokens > 0,
+            tokens,
         )
         try:
             return self.aligner.align(acoustic_batch([spoken]))[0, : len(item.phones)].numpy()
         except ValueError:
             # Fewer frames than phones: there is no path, and the whole is as wrong wherever it is cut.
-            shares = np.diff(np.linspace(0, frames, len(item.phones) + 1).astype(np.int64))
-            return shares
+            ends = np.linspace(0, frames, len(item.phones) + 1).astype(np.int64)
+            return ends[1:] - ends[:-1]
 
     def _speeches(
         self,

@@ -228,7 +228,9 @@ def _plan_tokens(experiment: Experiment) -> list[Stage]:
     stages, data, phones = _begin(experiment, aligns=listens or not experiment.exact_times)
     vocoder = _add_vocoder(stages)
     own = {"tokenizer": _tokenizer_settings(experiment), "seed": experiment.seed}
-    stages.add("tokenizer", f"tokenizer {experiment.tokenizer.kind}", ["corpus", "text", "audio"], own, depends=["audio"])
+    stages.add(
+        "tokenizer", f"tokenizer {experiment.tokenizer.kind}", ["corpus", "text", "audio"], own, depends=["audio"]
+    )
     reads, shaping = [*data, "tokenizer"], ["alignment", "tokenizer"]
     if predicts:
         drawn = ("temperature", "top_k", "top_p", "repeats", "longest")

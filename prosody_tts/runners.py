@@ -24,8 +24,8 @@ from data_modules.corpora.perturbed import original, perturbed
 from data_modules.corpora.splits import leak_warning, leaking
 from data_modules.duration import DurationData, group_statistics
 from data_modules.features import Task, measure_corpus
-from data_modules.language import CodeStore, LanguageData
 from data_modules.labels import LabelStore, label_corpus
+from data_modules.language import CodeStore, LanguageData
 from data_modules.records import Records, write_lines
 from data_modules.sampler import SamplerData, VectorStore
 from data_modules.store import (
@@ -480,7 +480,10 @@ def run_tokenizer(stage: Stage, folder: Path, progress: Progress) -> dict[str, A
     else:
         loggers = lightning_loggers(experiment, folder, "tokenizer")
         metrics |= fit(module, data, settings.optim, experiment.run, experiment.seed, folder, loggers, progress)
-    return {**metrics, **_write_codes(model, data, folder, progress, experiment.audio.hop / experiment.audio.sample_rate)}
+    return {
+        **metrics,
+        **_write_codes(model, data, folder, progress, experiment.audio.hop / experiment.audio.sample_rate),
+    }
 
 
 @torch.inference_mode()
@@ -491,9 +494,7 @@ def _write_codes(model: Tokenizer, data: AcousticData, folder: Path, progress: P
     found: dict[str, NDArray[np.int32]] = {}
     for batch in data.loader(ids, shuffle=False):
         codes = model.encode(batch.mel, batch.frame_lengths).int().numpy()
-        for row, (name, length) in enumerate(
-            zip(batch.ids, model.segments(batch.frame_lengths).tolist(), strict=True)
-        ):
+        for row, (name, length) in enumerate(zip(batch.ids, model.segments(batch.frame_lengths).tolist(), strict=True)):
             found[name] = codes[row, :length]
         progress(len(found), len(ids), "writing codes")
     CodeStore.write(folder, ids, [found[name] for name in ids], model.segment, model.codebooks, model.size)

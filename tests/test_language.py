@@ -1,4 +1,4 @@
-"""What a language model over codes of speech promises: likelihoods padding cannot change, and an end to every sentence."""
+"""What a language model over codes promises: likelihoods that padding cannot change, and an end to every sentence."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def test_codes_are_whole_numbers_below_the_size_and_make_mels_of_the_right_lengt
     found = model(batch.mel, batch.frame_lengths)
     assert found.lengths.tolist() == [math.ceil(frames / segment) for frames in batch.frame_lengths.tolist()]
     assert found.codes.shape == (3, int(found.lengths.max()), model.codebooks)
-    assert 0 <= int(found.codes.min()) and int(found.codes.max()) < model.size
+    assert int(found.codes.min()) >= 0 and int(found.codes.max()) < model.size
     assert found.decoded.mel.shape == batch.mel.shape
     assert torch.equal(found.codes, model.encode(batch.mel, batch.frame_lengths))
     again = model.decode(found.codes, batch.frame_lengths).mel

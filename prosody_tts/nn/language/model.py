@@ -86,7 +86,9 @@ class SpeechLanguageModel(nn.Module):
         if self.contexts is not None and self.placed is not None:
             known = spread(self.placed(self.contexts(text)), text.phone_to_word)
         if self.speakers is not None:
-            blank = self.symbol.weight.new_zeros(*text.phones.shape, self.symbol.embedding_dim) if known is None else known
+            blank = (
+                self.symbol.weight.new_zeros(*text.phones.shape, self.symbol.embedding_dim) if known is None else known
+            )
             known = self.speakers(blank, text.phone_lengths, text.speakers)
         return known
 
