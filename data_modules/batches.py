@@ -206,3 +206,24 @@ class LanguageBatch(WithText):
     targets: Tensor
     said: Tensor
     lengths: Tensor
+
+
+@dataclass
+class HeardBatch(Batch):
+    """Speech with what is said in it, for a recogniser.
+
+    Attributes:
+        ids: utterance ids, B of them.
+        texts: what is said, in ``scripts.CHARACTERS``.
+        mel: [B, T, M] normalised log-mel spectrogram.
+        frame_lengths: [B].
+        characters: [B, C] classes, the first 1; zeros past the lengths.
+        character_lengths: [B].
+    """
+
+    ids: list[str]
+    texts: list[str]
+    mel: Tensor
+    frame_lengths: Tensor
+    characters: Tensor
+    character_lengths: Tensor

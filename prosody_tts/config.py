@@ -560,6 +560,32 @@ class LanguageConfig:
 
 
 @dataclass
+class RecogniserConfig:
+    """A recogniser trained on recordings, on a system's speech, or on both, and tested on recordings."""
+
+    hears: Literal["nothing", "recordings", "synthesis", "both"] = "nothing"
+    """What it is trained on; ``nothing``: there is none, and the system's speech is what is measured."""
+    recordings: int | None = None
+    """Training sentences whose recordings it hears; none is all of them. The system's speech says all texts."""
+    width: int = 144
+    """Channels (ours)."""
+    layers: int = 3
+    """Layers of the transformer (ours)."""
+    heads: int = 4
+    """Attention heads (ours)."""
+    kernel: int = 5
+    """Width of convolutions, in steps of two frames (ours)."""
+    dropout: float = 0.1
+    """Dropout (ours)."""
+    masked: float = 0.15
+    """Share of channels, and of time, that each of two masked bands takes at most (SpecAugment, arXiv 1904.08779)."""
+    beams: int = 16
+    """Texts that the search keeps at each step; 1 takes the likeliest class of each step."""
+    optim: OptimConfig = field(default_factory=lambda: OptimConfig(learning_rate=1e-3, epochs=30, batch=16))
+    """Optimisation; the epoch that is best on the development split is kept (ours)."""
+
+
+@dataclass
 class SynthesisConfig:
     """From vectors to waveforms."""
 
