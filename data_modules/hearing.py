@@ -19,6 +19,7 @@ from data_modules.loaders import BucketSampler, Prepared
 from data_modules.scripts import CHARACTERS, read, spelled
 from data_modules.store import FeatureStore, Packed, Specification, write_packed
 from data_modules.text.sentence import Sentence
+from prosody_tts.config import RecogniserConfig
 from prosody_tts.files import read_json, write_json
 
 #: What an utterance's id begins with where it is a system's speech.
@@ -61,6 +62,16 @@ class HeardItem:
 def written(sentence: Sentence) -> str:
     """A sentence's words in ``scripts.CHARACTERS``."""
     return " ".join(read(spelled([word.text for word in sentence.words])).split())
+
+
+def heard_recordings(store: FeatureStore, settings: RecogniserConfig) -> list[str]:
+    """Training recordings that a recogniser hears: those of the first ``settings.recordings`` sentences."""
+    if settings.hears == "synthesis":
+        return []
+    names = store.ids("train")
+    sentences = list(dict.fromkeys(store.corpus.utterances[store.corpus.rows[name]].sentence for name in names))
+    kept = set(sentences[: settings.recordings])
+    return [name for name in names if store.corpus.utterances[store.corpus.rows[name]].sentence in kept]
 
 
 class HearingData(LightningDataModule):

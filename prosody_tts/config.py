@@ -668,6 +668,7 @@ class Experiment:
     vocoder: VocoderConfig = field(default_factory=VocoderConfig)
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
     language: LanguageConfig = field(default_factory=LanguageConfig)
+    recogniser: RecogniserConfig = field(default_factory=RecogniserConfig)
     synthesis: SynthesisConfig = field(default_factory=SynthesisConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
 
@@ -922,7 +923,7 @@ def _validate(experiment: Experiment) -> None:
     for name, value in positive.items():
         if value < 1:
             raise UserError(f"{name}={value} must be at least 1")
-    for name in ("acoustic", "sampler", "duration", "vocoder", "aligner", "tokenizer", "language"):
+    for name in ("acoustic", "sampler", "duration", "vocoder", "aligner", "tokenizer", "language", "recogniser"):
         _validate_optim(f"{name}.optim", getattr(experiment, name).optim, experiment.run)
     for speed in experiment.data.speeds:
         if not 0.5 <= speed <= 2 or speed == 1:
@@ -1025,6 +1026,10 @@ def _validate_tokens(experiment: Experiment) -> None:
         raise UserError(
             f"vectors={experiment.vectors} does not fit backbone=tokens, whose codes are the recording's or predicted; "
             "give vectors=recording or vectors=predicted"
+        )
+    if "speak" not in language.tasks and experiment.vectors == "predicted":
+        raise UserError(
+            "language.tasks must hold speak, for a system that speaks; give language.tasks=[speak,recognise]"
         )
     if not language.tasks or len(set(language.tasks)) < len(language.tasks):
         raise UserError("language.tasks must name each task once, as in language.tasks=[speak,recognise]")

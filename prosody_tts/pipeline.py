@@ -21,7 +21,7 @@ from filelock import FileLock
 
 from data_modules.corpora import CORPORA
 from data_modules.corpora.contract import Progress
-from prosody_tts.config import HUB_VOCODERS, LABELS, PRETRAINED, ROOT, Experiment, RunConfig, to_plain
+from prosody_tts.config import HUB_VOCODERS, LABELS, PRETRAINED, ROOT, Experiment, RecogniserConfig, RunConfig, to_plain
 from prosody_tts.errors import UserError
 from prosody_tts.files import digest, file_digest, read_json, write_json
 
@@ -39,6 +39,8 @@ VERSIONS = {
     "vocoder": 1,
     "tokenizer": 1,
     "language": 1,
+    "speech": 1,
+    "recogniser": 1,
     "evaluate": 1,
     "report": 2,
 }
@@ -78,6 +80,8 @@ PARTICULAR = {
 }
 #: Settings of a joint duration model at the values it has always had.
 PLAIN_DURATIONS = {"network": "convolutional", "target": "log", "error": "l1"}
+#: Settings of a language model that only its draws read.
+DRAWN = ("temperature", "top_k", "top_p", "repeats", "longest")
 RESULT = "result.json"
 SETTINGS = "settings.json"
 
@@ -154,6 +158,8 @@ def plan(experiment: Experiment) -> list[Stage]:
     """List the stages of a system in the order of their dependence; the last evaluates it."""
     if experiment.vectors == "labels":
         return _plan_labels(experiment)
+    if experiment.recogniser.hears != "nothing":
+        return _plan_recogniser(experiment)
     if experiment.backbone == "tokens":
         return _plan_tokens(experiment)
     settings = to_plain(experiment)
@@ -233,8 +239,7 @@ def _plan_tokens(experiment: Experiment) -> list[Stage]:
     )
     reads, shaping = [*data, "tokenizer"], ["alignment", "tokenizer"]
     if predicts:
-        drawn = ("temperature", "top_k", "top_p", "repeats", "longest")
-        language = {key: value for key, value in _with_optim(settings["language"]).items() if key not in drawn}
+        language = {key: value for key, value in _with_optim(settings["language"]).items() if key not in DRAWN}
         own = {"language": language, "phones": phones, "seed": experiment.seed}
         stages.add("language", f"language model of {experiment.system}", reads, own)
         reads.append("language")
@@ -245,10 +250,38 @@ def _plan_tokens(experiment: Experiment) -> list[Stage]:
     copy, measured = _evaluations(stages, data, vocoder)
     own = {**measured, "vectors": experiment.vectors, "seed": experiment.seed}
     if predicts:
-        own["drawn"] = {name: settings["language"][name] for name in drawn}
+        own["drawn"] = {name: settings["language"][name] for name in DRAWN}
     label = f"evaluate {experiment.system}"
     evaluate = stages.make("evaluate", label, [*reads, *vocoder], own, depends=[*shaping, *vocoder])
     return [*stages.stages.values(), copy, evaluate]
+
+
+def _plan_recogniser(experiment: Experiment) -> list[Stage]:
+    """The stages of a recogniser: those of the system whose speech it hears, their speech, itself, its test."""
+    settings, hears = to_plain(experiment), experiment.recogniser.hears
+    stages = _Plan(experiment)
+    reads = ["corpus", "text", "audio"]
+    heard = ["audio"]
+    if hears == "recordings":
+        begun, _, _ = _begin(experiment, aligns=False)
+        stages.stages = {kind: begun.stages[kind] for kind in reads}
+    else:
+        *speaking, _, evaluate = plan(replace(experiment, recogniser=RecogniserConfig()))
+        stages.stages = {stage.kind: replace(stage, experiment=experiment) for stage in speaking}
+        own = {"synthesis": settings["synthesis"], "vectors": experiment.vectors, "seed": experiment.seed}
+        if experiment.backbone == "tokens":
+            own["drawn"] = {name: settings["language"][name] for name in DRAWN}
+        stages.add("speech", f"speech of {experiment.system}", list(evaluate.inputs), own)
+        reads.append("speech")
+        heard.append("speech")
+    own = {"recogniser": _with_optim(settings["recogniser"]), "seed": experiment.seed}
+    del own["recogniser"]["beams"]
+    label = f"recogniser ({hears})"
+    stages.add("recogniser", label, reads, own, depends=["text", *heard])
+    measured = {"split": experiment.evaluation.split, "limit": experiment.evaluation.limit}
+    own = {"evaluation": measured, "beams": experiment.recogniser.beams}
+    test = stages.make("evaluate", f"evaluate {experiment.system}", [*reads, "recogniser"], own)
+    return [*stages.stages.values(), test]
 
 
 def _tokenizer_settings(experiment: Experiment) -> dict[str, Any]:

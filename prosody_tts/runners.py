@@ -16,7 +16,7 @@ from data_modules.acoustic import AcousticData
 from data_modules.alignment.attach import attach
 from data_modules.alignment.frames import durations_from_ends, end_times
 from data_modules.alignment.report import report, write_suspicious
-from data_modules.audio import first_centre
+from data_modules.audio import analyse, first_centre, with_frames
 from data_modules.collate import acoustic_batch
 from data_modules.corpora import CORPORA
 from data_modules.corpora.contract import Fault, Progress, Utterance
@@ -24,6 +24,7 @@ from data_modules.corpora.perturbed import original, perturbed
 from data_modules.corpora.splits import leak_warning, leaking
 from data_modules.duration import DurationData, group_statistics
 from data_modules.features import Task, measure_corpus
+from data_modules.hearing import SYNTHESIS, HearingData, SpeechStore, heard_recordings
 from data_modules.labels import LabelStore, label_corpus
 from data_modules.language import CodeStore, LanguageData
 from data_modules.records import Records, write_lines
@@ -54,6 +55,7 @@ from prosody_tts.stages.acoustic import AcousticStage, collapse_warning, watch
 from prosody_tts.stages.duration import DurationStage, SampledVectors, VectorSource, no_vectors, recorded_vectors
 from prosody_tts.stages.fit import CHECKPOINT, fit
 from prosody_tts.stages.language import LanguageStage
+from prosody_tts.stages.recogniser import RecogniserStage
 from prosody_tts.stages.sampler import SamplerStage
 from prosody_tts.stages.tokenizer import TokenizerStage, mean_perplexity
 from prosody_tts.stages.vocoder import VocoderStage
@@ -62,6 +64,7 @@ from prosody_tts.systems import (
     Sizes,
     build_acoustic,
     build_language,
+    build_recogniser,
     build_sampler,
     build_separate_durations,
     build_tokenizer,
@@ -525,12 +528,49 @@ def run_language(stage: Stage, folder: Path, progress: Progress) -> dict[str, An
     return {**metrics, "parameters": sum(p.numel() for p in module.parameters())}
 
 
+def run_speech(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]:
+    """Let a system say the texts of the training split; what is kept is the mel of what was heard."""
+    from prosody_tts.evaluation.evaluate import speak_all
+
+    store, audio = store_of(stage), stage.experiment.audio
+    recordings = [store.recording(name, with_bert=True) for name in store.ids("train")]
+    mels: dict[str, NDArray[np.float32]] = {}
+    for spoken, speech, _ in speak_all(recordings, stage):
+        heard = analyse(with_frames(speech.wave, len(speech.mel), audio), audio)
+        mels[spoken[0].utterance.id] = heard.mel.astype(np.float32)
+        progress(len(mels), len(recordings), "speaking")
+    SpeechStore.write(folder, list(mels), list(mels.values()))
+    seconds = sum(map(len, mels.values())) * audio.hop / audio.sample_rate
+    return {"utterances": len(mels), "hours": round(seconds / 3600, 4)}
+
+
+def run_recogniser(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]:
+    """Train a recogniser on recordings, a system's speech, or both."""
+    experiment, settings = stage.experiment, stage.experiment.recogniser
+    store = store_of(stage)
+    spec = store.specification()
+    speech = SpeechStore(stage.input("speech")) if "speech" in stage.inputs else None
+    training = heard_recordings(store, settings) + (
+        [] if speech is None else [SYNTHESIS + name for name in speech.rows]
+    )
+    torch.manual_seed(experiment.seed)
+    module = RecogniserStage(build_recogniser(experiment, Sizes.of(spec)), settings, spec)
+    data = HearingData(store, speech, spec, training, settings.optim.batch, experiment.seed)
+    loggers = lightning_loggers(experiment, folder, "recogniser")
+    metrics = fit(module, data, settings.optim, experiment.run, experiment.seed, folder, loggers, progress, "dev/cer")
+    return {**metrics, "utterances": len(training), "parameters": sum(p.numel() for p in module.parameters())}
+
+
 def run_evaluate(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]:
     """Synthesise and measure the held-out sentences, or hold predicted labels against theirs."""
     if "labels" in stage.inputs:
         from prosody_tts.evaluation.labels import evaluate_labels
 
         return evaluate_labels(stage, text_of(stage), folder, progress)
+    if "recogniser" in stage.inputs:
+        from prosody_tts.evaluation.recognition import evaluate_recogniser
+
+        return evaluate_recogniser(stage, store_of(stage), folder, progress)
     from prosody_tts.evaluation.evaluate import evaluate
 
     return evaluate(stage, store_of(stage), folder, progress)
@@ -549,5 +589,7 @@ RUNNERS: dict[str, Runner] = {
     "vocoder": run_vocoder,
     "tokenizer": run_tokenizer,
     "language": run_language,
+    "speech": run_speech,
+    "recogniser": run_recogniser,
     "evaluate": run_evaluate,
 }

@@ -29,6 +29,7 @@ from prosody_tts.nn.language.heads import HEADS as LANGUAGE_HEADS
 from prosody_tts.nn.language.model import SpeechLanguageModel
 from prosody_tts.nn.phones import ENCODERS, FastPhoneEncoder, PhoneEncoder, TacotronPhoneEncoder
 from prosody_tts.nn.priors import AutoregressivePrior, GaussianPrior
+from prosody_tts.nn.recogniser import Recogniser
 from prosody_tts.nn.reference import HEADS, HEARINGS, ExplicitReference, Hearing, LearnedReference, ReferenceEncoder
 from prosody_tts.nn.reference.framewise import CampHearing, ConvolutionalHearing, GatedHearing
 from prosody_tts.nn.reference.gst import GstHearing
@@ -307,4 +308,18 @@ def build_language(experiment: Experiment, sizes: Sizes, codebooks: int, size: i
         head=LANGUAGE_HEADS[settings.head](settings.width, symbols, codebooks, size),
         contexts=contexts,
         speakers=build_speakers(sizes, settings.width),
+    )
+
+
+def build_recogniser(experiment: Experiment, sizes: Sizes) -> Recogniser:
+    """The recogniser."""
+    settings = experiment.recogniser
+    return Recogniser(
+        mels=sizes.mels,
+        width=settings.width,
+        kernel=settings.kernel,
+        layers=settings.layers,
+        heads=settings.heads,
+        dropout=settings.dropout,
+        masked=settings.masked,
     )

@@ -38,10 +38,7 @@ def evaluate(stage: Stage, store: FeatureStore, folder: Path, progress: Progress
     experiment = stage.experiment
     recordings = held_out(store, experiment)
     copy = experiment.system == pipeline.COPY
-    if copy:
-        speeches = _copies(recordings, experiment)
-    else:
-        speeches = _from_codes(recordings, stage) if experiment.backbone == "tokens" else _spoken(recordings, stage)
+    speeches = _copies(recordings, experiment) if copy else speak_all(recordings, stage)
     results = []
     for recordings_of, speech, name in speeches:
         audio = Path("audio") / f"{name}.wav"
@@ -72,6 +69,14 @@ def _copies(recordings: Sequence[Recording], experiment: Experiment) -> Iterator
         blank = np.full(recording.sentence.tokens, np.nan)
         speech = Speech(wave, np.array(recording.mel), recording.durations, blank, blank)
         yield [recording], speech, recording.utterance.id
+
+
+def speak_all(recordings: Sequence[Recording], stage: Stage) -> Iterator[tuple[list[Recording], Speech, str]]:
+    """Speak the sentences of recordings by the stages that ``stage`` reads: the recordings of each, its speech, a name.
+
+    A system that reads nothing of a recording says a sentence once for all renditions by one speaker.
+    """
+    return (_from_codes if stage.experiment.backbone == "tokens" else _spoken)(recordings, stage)
 
 
 def _spoken(recordings: Sequence[Recording], stage: Stage) -> Iterator[tuple[list[Recording], Speech, str]]:
