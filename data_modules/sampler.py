@@ -82,6 +82,15 @@ class SamplerData(LightningDataModule):
         # A dimension that never moves carries nothing; blowing its rounding noise up to unit variance would.
         return torch.from_numpy(mean).float(), torch.from_numpy(np.maximum(scale, 1e-3 * scale.max() + 1e-8)).float()
 
+    def training_vectors(self) -> Tensor:
+        """All vectors [N, D] of the training split; a dimension that does not exist on a unit stands at its mean."""
+        mean, rows = self.statistics()[0].numpy(), []
+        for name in self.store.ids("train"):
+            exists = self.vectors.exists(name)
+            vectors = self.vectors.mean(name)
+            rows.append(vectors if exists is None else np.where(exists, vectors, mean))
+        return torch.from_numpy(np.concatenate(rows)).float()
+
     def items(self, ids: Sequence[str]) -> list[SamplerItem]:
         """Prepare utterances."""
         items = []

@@ -74,6 +74,19 @@ PARTICULAR = {
     "attention": _FEEDBACK
     | {"recurrent_layers", "conv_dropout", "attention", "guide_weight", "stop_weight", "shortest", "longest"},
 }
+#: Settings of stage two that only some priors read.
+PRIORS_READ = {
+    "gaussian": {"kl_direction", "rank"},
+    "autoregressive": {"huber", "own"},
+    "flow": {"transforms", "bins"},
+    "diffusion": {"denoiser_layers"},
+    "flow_matching": {"denoiser_layers"},
+    "tokens": {"codes", "codebooks"},
+}
+#: Priors that draw in ``synthesis.steps``.
+IN_STEPS = {"diffusion", "flow_matching"}
+#: Settings of stage two that only a context reads.
+CONTEXTS_READ = {"bert": {"bert", "bert_rate"}, "graph": {"graph", "passes"}}
 #: Settings of a joint duration model at the values it has always had.
 PLAIN_DURATIONS = {"network": "convolutional", "target": "log", "error": "l1"}
 RESULT = "result.json"
@@ -182,7 +195,7 @@ def plan(experiment: Experiment) -> list[Stage]:
     stages.add("acoustic", _acoustic_label(experiment), data, own, depends=["alignment"])
     reads = [*data, "acoustic"]
     if experiment.vectors == "predicted":
-        own = {"sampler": _with_optim(settings["sampler"]), "seed": experiment.seed}
+        own = {"sampler": _sampler_settings(experiment), "seed": experiment.seed}
         contexts = "+".join(experiment.sampler.contexts)
         stages.add("sampler", f"sampler {experiment.sampler.prior} ({contexts}) of {experiment.system}", reads, own)
         reads.append("sampler")
@@ -200,7 +213,8 @@ def plan(experiment: Experiment) -> list[Stage]:
         shaping.append("duration")
     measured = {"split": experiment.evaluation.split, "limit": experiment.evaluation.limit}
     # Every held-out sentence is spoken in its own speaker's voice.
-    unused = {"speaker", "vocoder_path", *(["iterations"] if experiment.synthesis.vocoder != "griffin_lim" else [])}
+    unused = {"speaker", "vocoder_path", "steps"}
+    unused |= {"iterations"} if experiment.synthesis.vocoder != "griffin_lim" else set()
     synthesis = {name: value for name, value in settings["synthesis"].items() if name not in unused}
     own = {"evaluation": measured, "synthesis": synthesis}
     copy = stages.make(
@@ -211,7 +225,7 @@ def plan(experiment: Experiment) -> list[Stage]:
         depends=["alignment", *vocoder],
     )
     copy = replace(copy, experiment=replace(experiment, system=COPY, vectors="none"))
-    own = {**own, "vectors": experiment.vectors, "seed": experiment.seed}
+    own = {**own, "vectors": experiment.vectors, "seed": experiment.seed, **_draws(experiment)}
     shaping += vocoder
     evaluate = stages.make("evaluate", f"evaluate {experiment.system}", [*reads, *vocoder], own, depends=shaping)
     return [*stages.stages.values(), copy, evaluate]
@@ -296,10 +310,11 @@ def _plan_labels(experiment: Experiment) -> list[Stage]:
     stages.add("labels", "labels of words and pauses", data, {"dimensions": list(LABELS[experiment.corpus])})
     reads = [*data, "labels"]
     contexts = "+".join(experiment.sampler.contexts)
-    own = {"sampler": _with_optim(settings["sampler"]), "seed": experiment.seed}
+    own = {"sampler": _sampler_settings(experiment), "seed": experiment.seed}
     stages.add("sampler", f"sampler {experiment.sampler.prior} ({contexts}) of {experiment.system}", reads, own)
     measured = {"split": experiment.evaluation.split, "limit": experiment.evaluation.limit}
     own = {"evaluation": measured, "temperature": experiment.synthesis.temperature, "seed": experiment.seed}
+    own |= _draws(experiment)
     return [*stages.stages.values(), stages.make("evaluate", f"evaluate {experiment.system}", [*reads, "sampler"], own)]
 
 
@@ -375,6 +390,22 @@ def _acoustic_settings(experiment: Experiment) -> dict[str, Any]:
     duration = to_plain(experiment.duration)
     joint = {name: duration[name] for name, value in PLAIN_DURATIONS.items() if duration[name] != value}
     return {**heard, "duration": joint} if joint else heard
+
+
+def _sampler_settings(experiment: Experiment) -> dict[str, Any]:
+    """The settings that stage two reads: those of other priors, and of contexts it has not, say nothing."""
+    own = experiment.sampler
+    left_out = set().union(*PRIORS_READ.values()) - PRIORS_READ[own.prior]
+    left_out |= set().union(*(names for name, names in CONTEXTS_READ.items() if name not in own.contexts))
+    if own.bert == "frozen":
+        left_out.add("bert_rate")
+    return {name: value for name, value in _with_optim(to_plain(own)).items() if name not in left_out}
+
+
+def _draws(experiment: Experiment) -> dict[str, Any]:
+    """How stage two draws, where its prior can be asked for more or fewer steps."""
+    drawn = experiment.vectors in {"predicted", "labels"} and experiment.sampler.prior in IN_STEPS
+    return {"steps": experiment.synthesis.steps} if drawn else {}
 
 
 def _duration_settings(experiment: Experiment) -> dict[str, Any]:
@@ -463,7 +494,7 @@ def git_commit() -> str:
 @cache
 def versions() -> dict[str, str]:
     """Versions of Python and of the libraries that shape results."""
-    names = ("torch", "lightning", "transformers", "torch-geometric", "spacy", "numpy", "praat-parselmouth")
+    names = ("torch", "lightning", "transformers", "torch-geometric", "spacy", "numpy", "praat-parselmouth", "zuko")
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
 
 

@@ -419,10 +419,11 @@ def run_sampler(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any
     mean, scale = data.statistics()
     model.mean.copy_(mean)
     model.scale.copy_(scale)
+    model.prior.prepare(model.normalise(data.training_vectors()), experiment.seed)
     module = SamplerStage(model, settings, spec, stage.inputs[source])
     loggers = lightning_loggers(experiment, folder, "sampler")
     metrics = fit(
-        module, data, settings.optim, experiment.run, experiment.seed, folder, loggers, progress, "dev/vector_mse"
+        module, data, settings.optim, experiment.run, experiment.seed, folder, loggers, progress, module.watched
     )
     return {**metrics, "parameters": sum(p.numel() for p in module.parameters())}
 

@@ -123,8 +123,12 @@ def load_acoustic(folder: Path) -> tuple[AcousticModel, Specification]:
     return model, spec
 
 
-def load_sampler(folder: Path, acoustic: str) -> tuple[SamplerModel, AnySpecification]:
+def load_sampler(
+    folder: Path, acoustic: str, steps: int | None = None
+) -> tuple[SamplerModel, AnySpecification]:
     """Rebuild stage two from its folder; ``acoustic`` is the identity of the stage one, or the labels, it must fit.
+
+    ``steps`` is how many a draw has of priors that draw in steps; none is their own number.
 
     Raises:
         UserError: it was trained on another stage one's vectors, or the checkpoint is missing or damaged.
@@ -139,6 +143,8 @@ def load_sampler(folder: Path, acoustic: str) -> tuple[SamplerModel, AnySpecific
     experiment = from_plain(read_json(folder / pipeline.SETTINGS))
     spec = read_specification(checkpoint["specification"])
     model = build_sampler(experiment, Sizes.of(spec))
+    if steps is not None:
+        model.prior.steps = steps
     _load(model, checkpoint["state_dict"], folder)
     return model, spec
 
@@ -217,7 +223,7 @@ class Synthesizer:
         durations = None if duration is None else load_durations(duration, vectors)
         if sampler is None:
             return Synthesizer(stage_one, spec, None, vocoder, durations=durations, device=device)
-        stage_two, sampler_spec = load_sampler(sampler, acoustic.name)
+        stage_two, sampler_spec = load_sampler(sampler, acoustic.name, experiment.synthesis.steps)
         return Synthesizer(stage_one, spec, stage_two, vocoder, sampler_spec, durations, device)
 
     @torch.inference_mode()

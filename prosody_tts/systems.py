@@ -10,7 +10,7 @@ import torch
 
 from data_modules.store import AnySpecification, Specification
 from data_modules.text.sentence import NODE_LABELS, TAGS
-from prosody_tts.config import AcousticConfig, DurationConfig, Experiment
+from prosody_tts.config import AcousticConfig, DurationConfig, Experiment, SamplerConfig
 from prosody_tts.nn.acoustic import AcousticModel
 from prosody_tts.nn.conditioning import CONDITIONINGS, Contour
 from prosody_tts.nn.context import CONTEXTS, BertContext, Contexts, GraphContext, PhoneContext, TagContext
@@ -25,7 +25,17 @@ from prosody_tts.nn.decoders import (
 )
 from prosody_tts.nn.durations import DURATIONS, ERRORS, TARGETS, DurationModel, SeparateDurations
 from prosody_tts.nn.phones import ENCODERS, FastPhoneEncoder, PhoneEncoder, TacotronPhoneEncoder
-from prosody_tts.nn.priors import AutoregressivePrior, GaussianPrior
+from prosody_tts.nn.priors import (
+    PRIORS,
+    AutoregressivePrior,
+    DiffusionPrior,
+    FlowMatchingPrior,
+    FlowPrior,
+    GaussianPrior,
+    Prior,
+    TokensPrior,
+)
+from prosody_tts.nn.priors.denoiser import Denoiser
 from prosody_tts.nn.reference import HEADS, HEARINGS, ExplicitReference, Hearing, LearnedReference, ReferenceEncoder
 from prosody_tts.nn.reference.framewise import CampHearing, ConvolutionalHearing, GatedHearing
 from prosody_tts.nn.reference.gst import GstHearing
@@ -231,19 +241,34 @@ def build_sampler(experiment: Experiment, sizes: Sizes) -> SamplerModel:
     settings, latent = experiment.sampler, experiment.latent
     contexts = build_contexts(experiment, sizes)
     to_units = UNIT_CONTEXTS[experiment.units](contexts.width, settings.recurrent)
-    priors: dict[str, Callable[[], GaussianPrior | AutoregressivePrior]] = {
-        "gaussian": lambda: GaussianPrior(
-            to_units.width, latent, settings.recurrent, settings.dropout, settings.kl_direction
-        ),
-        "autoregressive": lambda: AutoregressivePrior(
-            to_units.width, latent, settings.recurrent, settings.dropout, settings.own, settings.huber
-        ),
-    }
     return SamplerModel(
         experiment.units,
         contexts,
         to_units,
-        priors[settings.prior](),
+        build_prior(settings, to_units.width, latent),
         latent,
         build_speakers(sizes, contexts.width),
     )
+
+
+def build_prior(settings: SamplerConfig, context: int, latent: int) -> Prior:
+    """The prior of ``sampler.prior``, for contexts of ``context`` and vectors of ``latent`` dimensions."""
+    shape: dict[str, Any] = {
+        "context": context,
+        "latent": latent,
+        "recurrent": settings.recurrent,
+        "dropout": settings.dropout,
+    }
+
+    def denoiser() -> Denoiser:
+        return Denoiser(context, latent, settings.recurrent, settings.denoiser_layers, settings.dropout)
+
+    makers: dict[type[Prior], Callable[[], Prior]] = {
+        GaussianPrior: lambda: GaussianPrior(**shape, direction=settings.kl_direction, rank=settings.rank),
+        AutoregressivePrior: lambda: AutoregressivePrior(**shape, own=settings.own, threshold=settings.huber),
+        FlowPrior: lambda: FlowPrior(**shape, transforms=settings.transforms, bins=settings.bins),
+        DiffusionPrior: lambda: DiffusionPrior(denoiser()),
+        FlowMatchingPrior: lambda: FlowMatchingPrior(denoiser()),
+        TokensPrior: lambda: TokensPrior(**shape, codes=settings.codes, codebooks=settings.codebooks),
+    }
+    return makers[PRIORS[settings.prior]]()

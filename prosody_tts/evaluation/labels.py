@@ -118,7 +118,7 @@ def evaluate_labels(stage: Stage, store: TextFeatures, folder: Path, progress: P
     """Write ``utterances.jsonl`` of a system; return its metrics and the thresholds fitted on the training split."""
     experiment = stage.experiment
     labels = LabelStore(stage.input("labels"))
-    model, spec = load_sampler(stage.input("sampler"), stage.inputs["labels"])
+    model, spec = load_sampler(stage.input("sampler"), stage.inputs["labels"], experiment.synthesis.steps)
     training, held = store.ids("train"), _held_out(store, experiment)
     predicted = _predict(model, spec, store, [*training, *held], experiment, progress)
     names = LABELS[experiment.corpus]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from data_modules.batches import SamplerBatch
@@ -18,15 +19,15 @@ from prosody_tts.stages.fit import TrainedModule
 class SamplerStage(TrainedModule):
     """Wires the prior's loss and the optimiser to a ``SamplerModel``.
 
-    ``acoustic`` is the identity of the stage that wrote the vectors: stage one, or a corpus's labels.
+    ``acoustic`` is the identity of the stage that wrote the vectors: stage one, or a corpus's labels. The prior says by
+    which metric the best epoch is known.
     """
-
-    watched = "dev/vector_mse"
 
     def __init__(
         self, model: SamplerModel, settings: SamplerConfig, specification: AnySpecification, acoustic: str
     ) -> None:
         super().__init__(settings.optim)
+        self.watched = model.prior.watched
         self.model = model
         self.settings = settings
         self.specification = specification
@@ -43,7 +44,9 @@ class SamplerStage(TrainedModule):
         if batch.exists is not None:
             mask = batch.exists
         error = masked_mean(((predicted - batch.mean) / self.model.scale).square(), mask)
-        self.log_epoch("dev", {"loss": self.model.loss(batch), "vector_mse": error}, batch.ids)
+        # A batch has the same noise in every epoch, so that losses of epochs can be compared.
+        generator = torch.Generator(batch.mean.device).manual_seed(batch_idx)
+        self.log_epoch("dev", {"loss": self.model.loss(batch, generator), "vector_mse": error}, batch.ids)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["specification"] = self.specification.to_dict()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from lightning import LightningModule
 from torch import Tensor
@@ -22,7 +22,7 @@ class TrainedModule(LightningModule):
         watched: the metric of the development split by which ``optim.patience`` stops; smaller is better.
     """
 
-    watched: ClassVar[str]
+    watched: str
 
     def __init__(self, optim: OptimConfig) -> None:
         super().__init__()
