@@ -301,7 +301,6 @@ def vocoder_label(experiment: Experiment) -> str:
 
 def _plan_labels(experiment: Experiment) -> list[Stage]:
     """The stages of a system that learns labels: explicit vectors instead of a stage one, and no speech."""
-    settings = to_plain(experiment)
     stages = _Plan(experiment)
     corpus = CORPORA[experiment.corpus]().identity(experiment)
     stages.add("corpus", f"corpus {experiment.corpus}", [], {"name": experiment.corpus, **corpus})

@@ -20,6 +20,7 @@ from prosody_tts.errors import UserError, nearest
 from prosody_tts.files import atomic, read_json
 from prosody_tts.nn.acoustic import AcousticModel, Rendered
 from prosody_tts.nn.durations import SeparateDurations, at_pace
+from prosody_tts.nn.priors import Known
 from prosody_tts.nn.sampler import SamplerModel
 from prosody_tts.nn.vocoders import Vocoder
 from prosody_tts.stages.fit import BEST, CHECKPOINT, load_checkpoint
@@ -123,9 +124,7 @@ def load_acoustic(folder: Path) -> tuple[AcousticModel, Specification]:
     return model, spec
 
 
-def load_sampler(
-    folder: Path, acoustic: str, steps: int | None = None
-) -> tuple[SamplerModel, AnySpecification]:
+def load_sampler(folder: Path, acoustic: str, steps: int | None = None) -> tuple[SamplerModel, AnySpecification]:
     """Rebuild stage two from its folder; ``acoustic`` is the identity of the stage one, or the labels, it must fit.
 
     ``steps`` is how many a draw has of priors that draw in steps; none is their own number.
@@ -227,12 +226,19 @@ class Synthesizer:
         return Synthesizer(stage_one, spec, stage_two, vocoder, sampler_spec, durations, device)
 
     @torch.inference_mode()
-    def predict(self, text: TextBatch, temperature: float, seed: int) -> Tensor | None:
-        """Stage two's vectors [B, U, D]; none for a system without vectors."""
+    def predict(self, text: TextBatch, temperature: float, seed: int, known: Known | None = None) -> Tensor | None:
+        """Stage two's vectors [B, U, D], given those of units that are ``known``; none for a system without vectors."""
         if self.sampler is None:
             return None
         generator = torch.Generator(self.device).manual_seed(seed)
-        return self.sampler.sample(text.to(self.device), temperature, generator)
+        given = None if known is None else Known(known.values.to(self.device), known.where.to(self.device))
+        return self.sampler.sample(text.to(self.device), temperature, generator, given)
+
+    @torch.inference_mode()
+    def log_likelihood(self, text: TextBatch, vectors: Tensor) -> Tensor:
+        """Nats [B] of vectors [B, U, D] by stage two's prior, which must have a likelihood."""
+        assert self.sampler is not None, "a system without stage two has no likelihood"
+        return self.sampler.log_likelihood(text.to(self.device), vectors.to(self.device)).cpu()
 
     @torch.inference_mode()
     def encode(self, batch: AcousticBatch) -> Tensor | None:

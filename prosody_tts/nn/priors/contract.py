@@ -41,7 +41,7 @@ class Prior(nn.Module):
     #: Whether ``log_likelihood`` is there.
     likelihood: ClassVar[bool] = False
     #: How units whose vectors are given shape the others: not at all, those after them only, or all.
-    fixes: ClassVar[Literal["alone", "later", "all"]] = "all"
+    fixes: Literal["alone", "later", "all"] = "all"
     #: The metric of the development split by which the best epoch is kept: the loss, or how far ``temperature=0`` is.
     watched: ClassVar[str] = "dev/loss"
     #: Steps of a draw, of priors that draw in steps; more are slower and nearer to what has been learned.

@@ -70,9 +70,7 @@ class Denoiser(nn.Module):
         self.latent = latent
         self.inputs = nn.Linear(context + 2 * latent + 1, width)
         self.level = LevelEmbedding(width)
-        self.blocks = nn.ModuleList(
-            DenoiserBlock(width, min(2**layer, FARTHEST), dropout) for layer in range(layers)
-        )
+        self.blocks = nn.ModuleList(DenoiserBlock(width, min(2**layer, FARTHEST), dropout) for layer in range(layers))
         self.norm = nn.LayerNorm(width)
         self.out = nn.Linear(width, latent)
 

@@ -34,9 +34,7 @@ class FlowPrior(Prior):
     likelihood = True
     fixes = "later"
 
-    def __init__(
-        self, context: int, latent: int, recurrent: int, dropout: float, transforms: int, bins: int
-    ) -> None:
+    def __init__(self, context: int, latent: int, recurrent: int, dropout: float, transforms: int, bins: int) -> None:
         super().__init__()
         self.latent = latent
         self.history = History(context, latent, recurrent, dropout, FORGET)

@@ -34,6 +34,7 @@ class GaussianPrior(Prior):
         super().__init__()
         self.direction = direction
         self.rank = rank
+        self.fixes = "all" if rank > 0 else "alone"
         self.hidden = nn.Sequential(nn.Linear(context, recurrent), nn.GELU(), nn.Dropout(dropout))
         self.mean = nn.Linear(recurrent, latent)
         self.log_scale = nn.Linear(recurrent, latent)

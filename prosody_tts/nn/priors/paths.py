@@ -59,7 +59,7 @@ class Variance:
     """Noise is added to vectors of unit variance, with the preconditioning of EDM (Karras et al., arXiv 2206.00364).
 
     A level is the standard deviation of the noise. Training draws its logarithm from a normal distribution (table 1;
-    centred where vectors' noise decides what they become, which are of other data than images); draws take the levels of
+    centred where the noise of vectors decides what they become, higher than of images); draws take the levels of
     equation 5.
 
     Attributes:

@@ -74,9 +74,9 @@ class TokensPrior(Prior):
     prosody vectors, quantised by k-means on the training split before stage two is trained. Where stage one gives
     Gaussians, the codes are those of their draws.
 
-    Temperature divides the logits; 0 takes the likeliest code, one after another. The likelihood is of the codes nearest
-    to the vectors, a probability and no density. Vectors that are known are heard by their codes and come back as
-    they were; they shape the units after them, and not those before. Dimensions that do not exist count as average.
+    Temperature divides the logits; 0 takes the likeliest code, one after another. The likelihood is of the codes
+    nearest to the vectors, a probability and no density. Vectors that are known are heard by their codes and come back
+    as they were; they shape the units after them, and not those before. Dimensions that do not exist count as average.
     """
 
     likelihood = True
