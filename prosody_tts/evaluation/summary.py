@@ -14,6 +14,7 @@ from prosody_tts.evaluation.effects import EFFECTS, shares
 from prosody_tts.evaluation.measure import Floats
 from prosody_tts.evaluation.metrics import METRICS, Better, Source, by_sentence, nanmean
 from prosody_tts.evaluation.results import UtteranceResult, by_renditions
+from prosody_tts.evaluation.variation import VARIATIONS, variations
 from prosody_tts.report.papers import GAP_CLOSED, GAP_TO_ORACLE, ORACLES, oracle_of
 
 #: Pseudo-system: the recording through the vocoder, the best any system with that vocoder can do on audio.
@@ -22,14 +23,14 @@ COPY_SYNTHESIS = "copy_synthesis"
 
 @dataclass(frozen=True)
 class Column:
-    """What a metric of the table is, effects included."""
+    """What a metric of the table is, effects and distributions included; a spread has no perfect value."""
 
     name: str
     label: str
     unit: str
     definition: str
     better: Better
-    perfect: float
+    perfect: float | None
     source: Source
 
 
@@ -54,6 +55,10 @@ def _columns() -> dict[str, Column]:
                 " Word F0 and energy as the decoder's read-out head gives them." if source == "readout" else ""
             )
             found[name] = Column(name, label, "share", definition, "higher", 1.0, source)
+    for one in VARIATIONS.values():
+        found[one.name] = Column(
+            one.name, one.label, one.unit, one.definition, one.better, one.perfect, "readout"
+        )
     return found
 
 
@@ -213,7 +218,7 @@ def _estimates(
             vector = np.array([values.get(sentence, np.nan) for sentence in sentences])
             replicates = statistics.means(vector, counts)
             found[name] = _Estimate(float(np.nanmean(vector)), replicates, len(values), vector)
-    for name, share in shares(results, counts, confidence).items():
+    for name, share in {**shares(results, counts, confidence), **variations(results, counts)}.items():
         found[name] = _Estimate(share.value, share.replicates, share.n)
     return found
 
@@ -253,7 +258,7 @@ def _row(
     interval = statistics.percentile_interval(mine.replicates, confidence) if mine.n > 1 else statistics.UNKNOWN
     gap = to_oracle = statistics.Gap(None)
     below = estimates.get(lower, {}).get(name)
-    if below is not None and system != lower:
+    if below is not None and system != lower and column.perfect is not None:
         above = estimates.get(COPY_SYNTHESIS, {}).get(name) if column.source == "audio" else None
         if system != COPY_SYNTHESIS:
             gap = _gap(mine, below, above, column, counts, confidence)
@@ -293,6 +298,7 @@ def _gap(
     mine: _Estimate, below: _Estimate, above: _Estimate | None, column: Column, counts: Floats, confidence: float
 ) -> statistics.Gap:
     """Share of the gap over the sentences all three have; no ``above`` stands for the recordings themselves."""
+    assert column.perfect is not None
     perfect = np.full_like(mine.replicates, column.perfect)
     sides = [(side.value, side.replicates) for side in (mine, below)]
     top = (column.perfect, perfect) if above is None else (above.value, above.replicates)
