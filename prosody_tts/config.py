@@ -34,9 +34,9 @@ Part = Literal[
 ]
 Size = Literal["smoke", "demo", "paper"]
 Units = Literal["utterance", "word", "phone"]
-Context = Literal["phones", "bert", "tags", "graph"]
+Context = Literal["phones", "bert", "tags", "punctuation", "graph"]
 Prior = Literal["gaussian", "autoregressive", "flow", "diffusion", "flow_matching", "tokens"]
-Family = Literal["none", "tacotron2", "durian", "kathaka", "camp", "word", "phone", "explicit"]
+Family = Literal["none", "tacotron2", "durian", "kathaka", "camp", "word", "phone", "explicit", "timing"]
 AudioPreset = Literal["papers", "hifigan", "speecht5", "vocos", "bigvgan"]
 VocoderName = Literal["griffin_lim", "source_filter", "speecht5", "hifigan", "univnet"]
 

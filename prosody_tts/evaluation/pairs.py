@@ -14,6 +14,11 @@ from prosody_tts.evaluation.measure import Floats
 
 #: Below which p two systems differ.
 LEVEL = 0.05
+#: How to read a matrix of cells.
+MATRIX = (
+    "▲ the system of the line is better than that of the column, ▼ worse, = not shown to differ; p of Wilcoxon's "
+    "signed-rank test over sentences (a sentence's mean over seeds), Holm-adjusted for all pairs of the metric."
+)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from prosody_tts.evaluation import statistics
 from prosody_tts.evaluation.effects import EFFECTS, shares
 from prosody_tts.evaluation.measure import Floats
 from prosody_tts.evaluation.metrics import METRICS, Better, Source, by_sentence, nanmean
+from prosody_tts.evaluation.pairs import Pair, compare
 from prosody_tts.evaluation.results import UtteranceResult, by_renditions
 from prosody_tts.evaluation.variation import VARIATIONS, variations
 from prosody_tts.report.papers import GAP_CLOSED, GAP_TO_ORACLE, ORACLES, oracle_of
@@ -188,6 +189,36 @@ def summarise(
         if column.name in estimates[system]
     ]
     return _with_p(rows, estimates, lower)
+
+
+def compare_systems(
+    systems: Mapping[str, Sequence[UtteranceResult]],
+    repeats: Mapping[str, Sequence[Sequence[UtteranceResult]]] | None = None,
+) -> list[Pair]:
+    """Test every system against every other on each metric, but for the vocoded recordings.
+
+    Args:
+        systems: name -> results, of the same sentences.
+        repeats: name -> results of the system's other seeds; a sentence's figure is then its mean over seeds.
+    """
+    tested = [name for name in systems if name != COPY_SYNTHESIS]
+    sentences = list(by_renditions(systems[tested[0]])) if tested else []
+    tables = {
+        name: [by_sentence(results) for results in (systems[name], *(repeats or {}).get(name, ()))] for name in tested
+    }
+    found: list[Pair] = []
+    for metric in METRICS.values():
+        have = [name for name in tested if all(table[metric.name] for table in tables[name])]
+        sign = 1.0 if metric.better == "lower" else -1.0
+        errors = {
+            name: sign
+            * nanmean(
+                np.array([[table[metric.name].get(one, np.nan) for one in sentences] for table in tables[name]])
+            )
+            for name in have
+        }
+        found += compare(metric.name, errors)
+    return found
 
 
 def _same_sentences(systems: Mapping[str, Sequence[UtteranceResult]]) -> list[str]:

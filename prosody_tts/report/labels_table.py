@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from prosody_tts.evaluation.label_metrics import METRICS, LabelMetric
-from prosody_tts.evaluation.pairs import Pair, cell, letters
+from prosody_tts.evaluation.pairs import MATRIX, Pair, cell, letters
 from prosody_tts.evaluation.summary import Row
 from prosody_tts.report.papers import beside
 from prosody_tts.report.provenance import Provenance
@@ -102,9 +102,10 @@ class LabelTable:
         return [metric for name, metric in METRICS.items() if name in have]
 
     def of_systems(self, dimension: str) -> list[LabelMetric]:
-        """Metrics of a dimension that differ between systems."""
+        """Metrics of a dimension that differ between systems; of its distribution the standard deviation alone."""
+        apart = {f"{dimension}_{key}" for key in DISTRIBUTION} - {f"{dimension}_sd"}
         own = (metric for metric in self.metrics() if metric.dimension == dimension)
-        return [metric for metric in own if not metric.name.endswith(OF_SPEAKER)]
+        return [metric for metric in own if metric.name not in apart and not metric.name.endswith(OF_SPEAKER)]
 
 
 def commonest(table: LabelTable) -> str | None:
@@ -148,12 +149,11 @@ def spreads(table: LabelTable, dimension: str) -> tuple[list[str], list[list[str
     return ["system", *headings(metrics)], body
 
 
-#: How to read letters, and how to read a matrix.
+#: How to read letters.
 LETTERS = (
     "Letters: systems that share none differ (Wilcoxon signed-rank over sentences, the squared error of a regression "
     "and the wrong answers of a decision, mean over seeds; Holm over all pairs of the metric; p < .05)."
 )
-MATRIX = "▲ the system of the line is better than that of the column, ▼ worse, = not shown to differ; Holm-adjusted p."
 
 
 def _notes(table: LabelTable, provenance: Provenance) -> list[str]:

@@ -109,6 +109,7 @@ CAMP_FOUND = (
     "CAMP found syntax tags below BERT (Wilcoxon, Holm), and BERT with tags no better than BERT alone; its listeners "
     "heard speech, here timing is measured, so read the order and not the distance."
 )
+CAMP_FOUND_HEARD = "CAMP's listeners found syntax tags below BERT (Wilcoxon, Holm), and both together no better than BERT."
 KATHAKA_FOUND = (
     "Kathaka found its samplers from BERT, from the parse graph and from both all above the baseline, and none of the "
     "three better than another."
@@ -157,6 +158,21 @@ def beside(dimensions: Sequence[str]) -> list[Beside]:
             "corpus's own test set."
         )
         found.append(Beside.of("prominence", ("predicted by", "two-way", "three-way"), PROMINENCE, note))
+    return found
+
+
+def beside_speech(systems: Sequence[str]) -> list[Beside]:
+    """The papers' tables and findings beside a table of these speaking systems."""
+    found = []
+    if any(name.startswith("camp") for name in systems):
+        ablation = {name: (figure,) for name, figure in MUSHRA_ABLATION.items()}
+        found.append(Beside.of("CAMP's ablation", ("system", "MUSHRA-like score"), ablation, CAMP_FOUND_HEARD))
+    if any(name.startswith("kathaka") for name in systems):
+        closed = {name: (figure,) for name, figure in GAP_CLOSED.items() if name.startswith("kathaka")}
+        found.append(Beside.of("Kathaka's ablation", ("system", "gap closed (%)"), closed, KATHAKA_FOUND))
+    if any("sampler.prior" in name for name in systems):
+        note = "Phones of real speech there; what compares is how far draws come down from the regression."
+        found.append(Beside.of("distributions", ("predicted by", *DISTRIBUTION_HEADS), DISTRIBUTIONS, note))
     return found
 
 
