@@ -149,9 +149,7 @@ def test_what_no_text_tells_is_known_of_planted_corpora_alone_and_draws_of_those
 def test_who_follows_the_recording_has_its_register() -> None:
     rows = {
         (row.system, row.metric): row
-        for row in summarise(
-            {"baseline": speak(1.0, 0.0, 0.0), "word_oracle": speak(1.0, 1.0, 0.0)}, resamples=200
-        )
+        for row in summarise({"baseline": speak(1.0, 0.0, 0.0), "word_oracle": speak(1.0, 1.0, 0.0)}, resamples=200)
     }
     low, high = rows["baseline", "register_jsd"], rows["word_oracle", "register_jsd"]
     assert high.value < 0.05 < 0.5 < low.value

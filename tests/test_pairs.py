@@ -18,7 +18,9 @@ from prosody_tts.evaluation.pairs import Pair, cell, compare, letters
 def errors(seed: int = 0, sentences: int = 40) -> dict[str, np.ndarray]:
     draw = np.random.default_rng(seed)
     base = draw.gamma(2.0, 1.0, sentences)
-    return {name: base + shift + 0.2 * draw.normal(size=sentences) for name, shift in (("a", 0.0), ("b", 0.05), ("c", 1.0))}
+    return {
+        name: base + shift + 0.2 * draw.normal(size=sentences) for name, shift in (("a", 0.0), ("b", 0.05), ("c", 1.0))
+    }
 
 
 def test_pairs_are_scipys_with_holms_adjustment() -> None:

@@ -59,7 +59,12 @@ class Grid:
     @property
     def centres(self) -> Floats:
         """[K] values."""
-        return self.low + self.step * np.arange(self.size)
+        return self.low + self.step * np.arange(self.size, dtype=np.float64)
+
+    @property
+    def places(self) -> Floats:
+        """[K + 12] where a density is given: six bins beyond both ends too."""
+        return self.low + self.step * np.arange(-6, self.size + 6, dtype=np.float64)
 
     def counts(self, values: Floats) -> Floats:
         """[K] values in each bin, NaN left out."""
@@ -72,7 +77,7 @@ class Grid:
         """[K, K + 12] what one value in a bin adds to every place, those beyond the ends included; rows sum to 1."""
         places = np.arange(-6, self.size + 6)
         distance = (places[None, :] - np.arange(self.size)[:, None]) * self.step / self.bandwidth
-        weights = np.exp(-0.5 * distance**2)
+        weights: Floats = np.exp(-0.5 * distance**2)
         return weights / weights.sum(axis=1, keepdims=True)
 
     def density(self, counts: Floats) -> Floats:
@@ -162,8 +167,8 @@ class Statistic:
 STATISTICS: dict[str, Statistic] = {
     "jsd": Statistic(
         "JSD",
-        "Jensen-Shannon divergence (bits; 0 alike, 1 nothing in common) between the distributions of the {what} in {of} "
-        "and in the recordings, each a Gaussian kernel density of fixed bandwidth (evaluation/distributions.py).",
+        "Jensen-Shannon divergence (bits; 0 alike, 1 nothing in common) between the distributions of the {what} in "
+        "{of} and in the recordings, each a Gaussian kernel density of fixed bandwidth (evaluation/distributions.py).",
         "lower",
         0.0,
         _both_counts,

@@ -348,7 +348,10 @@ def compare_labels(
             continue
         errors = {
             name: np.mean(
-                [[np.mean([of(tracks[metric.dimension]) for tracks in group]) for group in run.values()] for run in runs],
+                [
+                    [np.mean([of(tracks[metric.dimension]) for tracks in group]) for group in run.values()]
+                    for run in runs
+                ],
                 axis=0,
             )
             for name, runs in systems.items()

@@ -280,9 +280,9 @@ def _with_derived(result: LabelResult, utterance: Utterance) -> LabelResult:
     that a predicted timing is a predicted duration as well.
     """
     tracks = dict(result.tracks)
-    for name, (source, measure) in DERIVED.items():
+    for name, (source, measured_in) in DERIVED.items():
         if source in tracks:
-            track, measured = tracks[source], measure(utterance)
+            track, measured = tracks[source], measured_in(utterance)
             shift = measured - track.reference
             draws = None if track.draws is None else track.draws + shift
             tracks[name] = Track(track.places, measured, track.predicted + shift, {}, draws)

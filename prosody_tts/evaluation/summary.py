@@ -57,9 +57,7 @@ def _columns() -> dict[str, Column]:
             )
             found[name] = Column(name, label, "share", definition, "higher", 1.0, source)
     for one in VARIATIONS.values():
-        found[one.name] = Column(
-            one.name, one.label, one.unit, one.definition, one.better, one.perfect, "readout"
-        )
+        found[one.name] = Column(one.name, one.label, one.unit, one.definition, one.better, one.perfect, "readout")
     return found
 
 
@@ -212,9 +210,7 @@ def compare_systems(
         sign = 1.0 if metric.better == "lower" else -1.0
         errors = {
             name: sign
-            * nanmean(
-                np.array([[table[metric.name].get(one, np.nan) for one in sentences] for table in tables[name]])
-            )
+            * nanmean(np.array([[table[metric.name].get(one, np.nan) for one in sentences] for table in tables[name]]))
             for name in have
         }
         found += compare(metric.name, errors)

@@ -241,7 +241,7 @@ def variations(results: Sequence[UtteranceResult], counts: Floats) -> dict[str, 
 
 
 def pooled(results: Sequence[UtteranceResult], name: str) -> Mapping[str, Floats]:
-    """Values of a measure over all sentences, for figures: ``recorded``, ``point`` and ``drawn`` where there are some."""
+    """Values of a measure over all sentences, for figures: ``recorded``, ``point``, and ``drawn`` where there are."""
     found: dict[str, list[Floats]] = {}
     for speakers in by_speaker(results).values():
         for group in speakers:

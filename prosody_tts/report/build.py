@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prosody_tts.errors import UserError
-from prosody_tts.evaluation.results import read_results
 from prosody_tts.evaluation.pairs import Pair
+from prosody_tts.evaluation.results import read_results
 from prosody_tts.evaluation.summary import Row, compare_systems, summarise
 from prosody_tts.files import read_json, write_json, write_text
 from prosody_tts.report import figures

@@ -49,7 +49,7 @@ def distribution(measure: str, systems: Mapping[str, Mapping[str, Floats]], styl
     ends = np.concatenate([np.percentile(found[key], [0.5, 99.5]) for found in systems.values() for key in found])
     pad = 4 * grid.bandwidth
     low, high = float(ends.min()) - pad, float(ends.max()) + pad
-    places = grid.low + grid.step * np.arange(-6, grid.size + 6)
+    places = grid.places
     shown = (places >= low) & (places <= high)
     lines = {
         name: {key: 100 * grid.density(grid.counts(found[key]))[shown] for key in ("recorded", "point", "drawn")}

@@ -109,7 +109,9 @@ CAMP_FOUND = (
     "CAMP found syntax tags below BERT (Wilcoxon, Holm), and BERT with tags no better than BERT alone; its listeners "
     "heard speech, here timing is measured, so read the order and not the distance."
 )
-CAMP_FOUND_HEARD = "CAMP's listeners found syntax tags below BERT (Wilcoxon, Holm), and both together no better than BERT."
+CAMP_FOUND_HEARD = (
+    "CAMP's listeners found syntax tags below BERT (Wilcoxon, Holm), and both together no better than BERT."
+)
 KATHAKA_FOUND = (
     "Kathaka found its samplers from BERT, from the parse graph and from both all above the baseline, and none of the "
     "three better than another."
@@ -154,8 +156,8 @@ def beside(dimensions: Sequence[str]) -> list[Beside]:
         found.append(Beside.of("distributions", ("predicted by", *DISTRIBUTION_HEADS), DISTRIBUTIONS, note))
     if "prominence" in dimensions:
         note = (
-            "Accuracy of prominence in per cent. The paper trains classifiers on 116,262 sentences and tests them on the "
-            "corpus's own test set."
+            "Accuracy of prominence in per cent. The paper trains classifiers on 116,262 sentences and tests them on "
+            "the corpus's own test set."
         )
         found.append(Beside.of("prominence", ("predicted by", "two-way", "three-way"), PROMINENCE, note))
     return found
