@@ -34,9 +34,9 @@ Part = Literal[
 ]
 Size = Literal["smoke", "demo", "paper"]
 Units = Literal["utterance", "word", "phone"]
-Context = Literal["phones", "bert", "tags", "graph"]
+Context = Literal["phones", "bert", "tags", "punctuation", "graph"]
 Prior = Literal["gaussian", "autoregressive", "flow", "diffusion", "flow_matching", "tokens"]
-Family = Literal["none", "tacotron2", "durian", "kathaka", "camp", "word", "phone", "explicit"]
+Family = Literal["none", "tacotron2", "durian", "kathaka", "camp", "word", "phone", "explicit", "timing"]
 AudioPreset = Literal["papers", "hifigan", "speecht5", "vocos", "bigvgan"]
 VocoderName = Literal["griffin_lim", "source_filter", "speecht5", "hifigan", "univnet"]
 
@@ -128,6 +128,10 @@ class DataConfig:
     """Real corpora: share of sentences held out for development."""
     test_share: float = 0.12
     """Real corpora: share of sentences held out for testing."""
+    dev_count: int | None = None
+    """Real corpora: how many sentences are held out for development; none holds out ``dev_share`` of them."""
+    test_count: int | None = None
+    """Real corpora: how many sentences are held out for testing; none holds out ``test_share`` of them."""
     min_seconds: float = 1.0
     """Real corpora: shorter recordings are left out."""
     max_seconds: float = 15.0
@@ -794,6 +798,8 @@ def _validate(experiment: Experiment) -> None:
         "data.train_sentences": experiment.data.train_sentences,
         "data.test_sentences": experiment.data.test_sentences,
         "data.dev_sentences": experiment.data.dev_sentences,
+        "data.dev_count": 1 if experiment.data.dev_count is None else experiment.data.dev_count,
+        "data.test_count": 1 if experiment.data.test_count is None else experiment.data.test_count,
         "data.renditions": experiment.data.renditions,
         "data.speakers": experiment.data.speakers,
         "vocoder.width": experiment.vocoder.width,

@@ -37,8 +37,8 @@ VERSIONS = {
     "sampler": 5,
     "duration": 1,
     "vocoder": 1,
-    "evaluate": 1,
-    "report": 2,
+    "evaluate": 2,
+    "report": 3,
 }
 #: Audio settings at the values that leave a recording and its analysis as they are without them.
 PLAIN_AUDIO = {
@@ -211,7 +211,7 @@ def plan(experiment: Experiment) -> list[Stage]:
         stages.add("duration", label, [*data, *source], own, depends=["alignment", *source])
         reads.append("duration")
         shaping.append("duration")
-    measured = {"split": experiment.evaluation.split, "limit": experiment.evaluation.limit}
+    measured: dict[str, Any] = {"split": experiment.evaluation.split, "limit": experiment.evaluation.limit}
     # Every held-out sentence is spoken in its own speaker's voice.
     unused = {"speaker", "vocoder_path", "steps"}
     unused |= {"iterations"} if experiment.synthesis.vocoder != "griffin_lim" else set()
@@ -226,6 +226,8 @@ def plan(experiment: Experiment) -> list[Stage]:
     )
     copy = replace(copy, experiment=replace(experiment, system=COPY, vectors="none"))
     own = {**own, "vectors": experiment.vectors, "seed": experiment.seed, **_draws(experiment)}
+    if experiment.vectors == "predicted":
+        own["evaluation"] = {**measured, **_samples(experiment)}
     shaping += vocoder
     evaluate = stages.make("evaluate", f"evaluate {experiment.system}", [*reads, *vocoder], own, depends=shaping)
     return [*stages.stages.values(), copy, evaluate]
@@ -311,10 +313,15 @@ def _plan_labels(experiment: Experiment) -> list[Stage]:
     contexts = "+".join(experiment.sampler.contexts)
     own = {"sampler": _sampler_settings(experiment), "seed": experiment.seed}
     stages.add("sampler", f"sampler {experiment.sampler.prior} ({contexts}) of {experiment.system}", reads, own)
-    measured = {"split": experiment.evaluation.split, "limit": experiment.evaluation.limit}
+    measured = {"split": experiment.evaluation.split, "limit": experiment.evaluation.limit, **_samples(experiment)}
     own = {"evaluation": measured, "temperature": experiment.synthesis.temperature, "seed": experiment.seed}
     own |= _draws(experiment)
     return [*stages.stages.values(), stages.make("evaluate", f"evaluate {experiment.system}", [*reads, "sampler"], own)]
+
+
+def _samples(experiment: Experiment) -> dict[str, int]:
+    """How often an evaluation draws, where it does: only systems whose vectors are predicted can."""
+    return {"samples": experiment.evaluation.samples} if experiment.evaluation.samples else {}
 
 
 def check_speaks_text(experiment: Experiment) -> None:

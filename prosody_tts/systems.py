@@ -13,7 +13,15 @@ from data_modules.text.sentence import NODE_LABELS, TAGS
 from prosody_tts.config import AcousticConfig, DurationConfig, Experiment, SamplerConfig
 from prosody_tts.nn.acoustic import AcousticModel
 from prosody_tts.nn.conditioning import CONDITIONINGS, Contour
-from prosody_tts.nn.context import CONTEXTS, BertContext, Contexts, GraphContext, PhoneContext, TagContext
+from prosody_tts.nn.context import (
+    CONTEXTS,
+    BertContext,
+    Contexts,
+    GraphContext,
+    PhoneContext,
+    PunctuationContext,
+    TagContext,
+)
 from prosody_tts.nn.decoders import (
     DECODERS,
     AttentionDecoder,
@@ -231,6 +239,7 @@ def build_contexts(experiment: Experiment, sizes: Sizes) -> Contexts:
         PhoneContext: lambda: PhoneContext(sizes.phones, width, dropout),
         BertContext: lambda: BertContext(sizes.bert, width, dropout),
         TagContext: lambda: TagContext(TAGS, width, dropout),
+        PunctuationContext: lambda: PunctuationContext(TAGS["punctuation"], width, dropout),
         GraphContext: lambda: GraphContext(len(NODE_LABELS), width, settings.passes or sizes.passes, dropout),
     }
     return Contexts({name: makers[CONTEXTS[name]]() for name in settings.contexts}, width)  # type: ignore[index]

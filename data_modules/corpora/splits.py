@@ -32,7 +32,8 @@ def selection(data: DataConfig) -> dict[str, Any]:
     names = ("seed", "dev_share", "test_share", "min_seconds", "max_seconds", "limit", "allowed_bad")
     given = given_splits(data)
     content = {} if given is None else {"splits": digest({split: ids and sorted(ids) for split, ids in given.items()})}
-    return {**{name: getattr(data, name) for name in names}, **content}
+    counts = {name: getattr(data, name) for name in ("dev_count", "test_count") if getattr(data, name) is not None}
+    return {**{name: getattr(data, name) for name in names}, **counts, **content}
 
 
 def position(sentence: str, seed: int) -> float:
@@ -44,12 +45,24 @@ def position(sentence: str, seed: int) -> float:
 def split_sentences(sentences: Sequence[str], data: DataConfig) -> dict[str, Split]:
     """Assign each distinct sentence id to a split by its ``position``.
 
-    Shares are ``data.test_share`` and ``data.dev_share``. With three sentences or more each split with a positive
-    share, and training, has at least one: where the hash gives none, the nearest sentence is taken.
+    Shares are ``data.test_share`` and ``data.dev_share``, or those next in the order of the hash as ``data.test_count``
+    and ``data.dev_count`` say. With three sentences or more each split with a positive share, and training, has at
+    least one: where the hash gives none, the nearest sentence is taken.
+
+    Raises:
+        UserError: the counts leave nothing to train on.
     """
     order = sorted(set(sentences), key=lambda name: (position(name, data.seed), name))
-    test = sum(position(name, data.seed) < data.test_share for name in order)
-    held = sum(position(name, data.seed) < data.test_share + data.dev_share for name in order)
+    test = data.test_count or sum(position(name, data.seed) < data.test_share for name in order)
+    if data.dev_count is None:
+        start = position(order[test], data.seed) if data.test_count and test < len(order) else data.test_share
+        held = sum(position(name, data.seed) < start + data.dev_share for name in order)
+    else:
+        held = test + data.dev_count
+    if (data.test_count or data.dev_count) and held >= len(order):
+        raise UserError(
+            f"data.test_count and data.dev_count leave nothing to train on of {len(order)} sentences; give smaller ones"
+        )
     if len(order) >= 3:
         wanted_test, wanted_dev = int(data.test_share > 0), int(data.dev_share > 0)
         test = min(max(test, wanted_test), len(order) - 1 - wanted_dev)

@@ -9,13 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from data_modules.batches import TextBatch
-from prosody_tts.nn.context.encoders import BertContext, PhoneContext, TagContext
+from prosody_tts.nn.context.encoders import BertContext, PhoneContext, PunctuationContext, TagContext
 from prosody_tts.nn.context.graph import GraphContext
 
 CONTEXTS: dict[str, type[nn.Module]] = {
     "phones": PhoneContext,
     "bert": BertContext,
     "tags": TagContext,
+    "punctuation": PunctuationContext,
     "graph": GraphContext,
 }
 
@@ -32,4 +33,12 @@ class Contexts(nn.Module):
         return torch.cat([encoder(text) for encoder in self.encoders.values()], dim=2)
 
 
-__all__ = ["CONTEXTS", "BertContext", "Contexts", "GraphContext", "PhoneContext", "TagContext"]
+__all__ = [
+    "CONTEXTS",
+    "BertContext",
+    "Contexts",
+    "GraphContext",
+    "PhoneContext",
+    "PunctuationContext",
+    "TagContext",
+]

@@ -65,3 +65,13 @@ class TagContext(nn.Module):
             hidden = self.stacks[name](embedding(text.tags[name]), mask)
             states.append(hidden + self.recurrents[name](hidden, text.word_lengths))
         return torch.cat(states, dim=2)
+
+
+class PunctuationContext(TagContext):
+    """The last of CAMP's syntax encoders alone: where commas and stops are, which a text-to-speech system always has.
+
+    Beside all four it tells what syntax adds to punctuation.
+    """
+
+    def __init__(self, marks: int, width: int, dropout: float) -> None:
+        super().__init__({"punctuation": marks}, width, dropout)
