@@ -54,6 +54,9 @@ CORPUS_PATHS = {
 #: Corpora of labels without recordings, and the dimensions of their explicit vectors, in order.
 LABELS: dict[str, tuple[str, ...]] = {"ljspeech_timing": ("timing", "pause"), "helsinki": ("prominence", "boundary")}
 
+#: How many discrete classes each dimension of a corpus's labels has beside its numbers; 0 where there are none.
+LABEL_CLASSES: dict[str, tuple[int, ...]] = {"ljspeech_timing": (0, 2), "helsinki": (3, 3)}
+
 #: Dimensions of explicit vectors by unit, in order (``nn.reference.explicit``).
 EXPLICIT: dict[Units, tuple[str, ...]] = {
     "utterance": ("f0", "f0_range", "f0_rise", "energy", "energy_range", "energy_rise", "pace"),
@@ -420,10 +423,16 @@ class SamplerConfig:
     """BERT's states from the cache, or BERT trained along, as both papers do, at ``bert_rate``."""
     bert_rate: float = 5e-5
     """Peak learning rate of a tuned BERT (ours; the papers print none)."""
+    bert_tuned: int | None = None
+    """Layers of a tuned BERT that are trained, counted from ``text.bert_layer`` downwards; those below stay as they
+    are, with the embeddings. None trains all (ours)."""
     graph: Literal["gat", "gatv2", "gated"] = "gat"
     """Message passing: graph attention (Kathaka), its second version, or gated recurrent units (ours)."""
     passes: int | None = None
     """Graph message passes; none takes the 75th percentile of the corpus's graph diameters, as Kathaka does."""
+    classes_weight: float = 0.0
+    """Corpora of labels: weight of the cross-entropy of the discrete classes beside the labels' own loss; the head that
+    it trains then decides on classes. 0 has no head, and thresholds on predicted labels decide (ours)."""
     optim: OptimConfig = field(default_factory=lambda: OptimConfig(learning_rate=2e-3, epochs=12, batch=32))
     """Optimisation; the epoch that is best on the development split is kept (ours)."""
 
@@ -580,6 +589,11 @@ class Experiment:
         if self.vectors == "labels":
             return len(LABELS[self.corpus])
         return len(EXPLICIT[self.units]) if self.acoustic.reference == "explicit" else self.acoustic.latent
+
+    @property
+    def tunes_bert(self) -> bool:
+        """Whether stage two trains BERT along."""
+        return self.sampler.bert == "tuned" and "bert" in self.sampler.contexts
 
     @property
     def duration_vectors(self) -> Literal["none", "recording", "sampled"]:
@@ -821,6 +835,18 @@ def _validate(experiment: Experiment) -> None:
             raise UserError(f"{name}={number} must not be negative")
     if experiment.sampler.bert_rate <= 0:
         raise UserError(f"sampler.bert_rate={experiment.sampler.bert_rate:g} must be above 0")
+    if experiment.sampler.bert_tuned is not None and experiment.sampler.bert_tuned < 1:
+        raise UserError(
+            f"sampler.bert_tuned={experiment.sampler.bert_tuned} must be at least 1; null trains all layers, and "
+            "sampler.bert=frozen none"
+        )
+    if experiment.sampler.classes_weight < 0:
+        raise UserError(f"sampler.classes_weight={experiment.sampler.classes_weight:g} must not be negative")
+    if experiment.sampler.classes_weight > 0 and experiment.vectors != "labels":
+        raise UserError(
+            f"sampler.classes_weight={experiment.sampler.classes_weight:g} is for corpora of labels, which have "
+            f"classes; {experiment.system} has none, so leave it out"
+        )
     if experiment.sampler.huber <= 0:
         raise UserError(f"sampler.huber={experiment.sampler.huber} must be above 0")
     if experiment.synthesis.temperature < 0:

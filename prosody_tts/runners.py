@@ -38,6 +38,7 @@ from data_modules.store import (
     write_packed,
 )
 from data_modules.text.analysis import TextAnalyser
+from data_modules.text.bert import Bert
 from data_modules.text.sentence import PAUSE, Sentence
 from data_modules.tokens import exact_durations
 from data_modules.vocoder import VocoderData
@@ -96,6 +97,7 @@ def run_text(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]:
         "inventory": list(inventory_of(sentences, analyser.inventory())),
         "passes": int(np.ceil(np.percentile([s.graph.diameter for s in sentences], 75))),
         "bert": analyser.bert.size,
+        "reader": asdict(analyser.bert.reader),
         "utterances": rows,
     }
     write_json(folder / "index.json", index)
@@ -412,10 +414,12 @@ def run_sampler(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any
     source = "labels" if "labels" in stage.inputs else "acoustic"
     store = text_of(stage)
     spec = store.specification()
-    vectors = VectorStore(stage.input(source))
-    data = SamplerData(store, vectors, spec, settings.optim.batch, experiment.seed)
+    vectors = LabelStore(stage.input(source)) if source == "labels" else VectorStore(stage.input(source))
+    reader = store.text.reader if experiment.tunes_bert else None
+    data = SamplerData(store, vectors, spec, settings.optim.batch, experiment.seed, reader)
+    bert = Bert.of(experiment.text).trainable() if experiment.tunes_bert else None
     torch.manual_seed(experiment.seed)
-    model = build_sampler(experiment, Sizes.of(spec))
+    model = build_sampler(experiment, Sizes.of(spec), bert)
     mean, scale = data.statistics()
     model.mean.copy_(mean)
     model.scale.copy_(scale)

@@ -7,13 +7,24 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from torch import nn
 
 from data_modules.store import AnySpecification, Specification
 from data_modules.text.sentence import NODE_LABELS, TAGS
-from prosody_tts.config import AcousticConfig, DurationConfig, Experiment
+from prosody_tts.config import LABEL_CLASSES, AcousticConfig, DurationConfig, Experiment
 from prosody_tts.nn.acoustic import AcousticModel
 from prosody_tts.nn.conditioning import CONDITIONINGS, Contour
-from prosody_tts.nn.context import CONTEXTS, BertContext, Contexts, GraphContext, PhoneContext, TagContext
+from prosody_tts.nn.classes import ClassHead
+from prosody_tts.nn.context import (
+    CONTEXTS,
+    BertContext,
+    CachedStates,
+    Contexts,
+    GraphContext,
+    PhoneContext,
+    TagContext,
+    TunedStates,
+)
 from prosody_tts.nn.decoders import (
     DECODERS,
     AttentionDecoder,
@@ -213,23 +224,24 @@ def build_speakers(sizes: Sizes, width: int) -> SpeakerEmbedding | None:
     return SpeakerEmbedding(sizes.speakers, width) if sizes.speakers > 1 else None
 
 
-def build_contexts(experiment: Experiment, sizes: Sizes) -> Contexts:
-    """The experiment's context encoders."""
+def build_contexts(experiment: Experiment, sizes: Sizes, bert: nn.Module | None = None) -> Contexts:
+    """The experiment's context encoders; ``bert`` is the model that ``sampler.bert=tuned`` trains along."""
     settings = experiment.sampler
+    states = CachedStates() if bert is None else TunedStates(bert, settings.bert_tuned)
     width, dropout = settings.width, settings.dropout
     makers = {
         PhoneContext: lambda: PhoneContext(sizes.phones, width, dropout),
-        BertContext: lambda: BertContext(sizes.bert, width, dropout),
+        BertContext: lambda: BertContext(states, sizes.bert, width, dropout),
         TagContext: lambda: TagContext(TAGS, width, dropout),
         GraphContext: lambda: GraphContext(len(NODE_LABELS), width, settings.passes or sizes.passes, dropout),
     }
     return Contexts({name: makers[CONTEXTS[name]]() for name in settings.contexts}, width)  # type: ignore[index]
 
 
-def build_sampler(experiment: Experiment, sizes: Sizes) -> SamplerModel:
-    """Stage two."""
+def build_sampler(experiment: Experiment, sizes: Sizes, bert: nn.Module | None = None) -> SamplerModel:
+    """Stage two; ``bert`` as in ``build_contexts``."""
     settings, latent = experiment.sampler, experiment.latent
-    contexts = build_contexts(experiment, sizes)
+    contexts = build_contexts(experiment, sizes, bert)
     to_units = UNIT_CONTEXTS[experiment.units](contexts.width, settings.recurrent)
     priors: dict[str, Callable[[], GaussianPrior | AutoregressivePrior]] = {
         "gaussian": lambda: GaussianPrior(
@@ -246,4 +258,14 @@ def build_sampler(experiment: Experiment, sizes: Sizes) -> SamplerModel:
         priors[settings.prior](),
         latent,
         build_speakers(sizes, contexts.width),
+        build_classes(experiment, to_units.width),
     )
+
+
+def build_classes(experiment: Experiment, context: int) -> ClassHead | None:
+    """The head for discrete labels where ``sampler.classes_weight`` asks for one."""
+    settings = experiment.sampler
+    if settings.classes_weight == 0:
+        return None
+    counts = LABEL_CLASSES[experiment.corpus]
+    return ClassHead(context, settings.recurrent, counts, settings.dropout, settings.classes_weight)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -57,17 +58,37 @@ def split_sentences(sentences: Sequence[str], data: DataConfig) -> dict[str, Spl
     return {name: "test" if row < test else "dev" if row < held else "train" for row, name in enumerate(order)}
 
 
+def split_chapters(sizes: Mapping[str, int], data: DataConfig) -> dict[str, Split]:
+    """Assign each chapter, of so many utterances, to a split, whole.
+
+    In the order of their ``position`` chapters are tested on until they hold ``data.test_share`` of all utterances, then
+    those for development follow: chapters are too few and too unlike in length for a hash alone to meet the shares.
+    """
+    order = sorted(sizes, key=lambda name: (position(name, data.seed), name))
+    total, held = sum(sizes.values()), 0
+    found: dict[str, Split] = {}
+    for name in order:
+        # A chapter goes where its middle lies.
+        middle = (held + sizes[name] / 2) / total
+        ends = data.test_share, data.test_share + data.dev_share
+        found[name] = "test" if middle < ends[0] else "dev" if middle < ends[1] else "train"
+        held += sizes[name]
+    return found
+
+
 def with_splits(
     utterances: Sequence[Utterance],
     faults: list[Fault],
     data: DataConfig,
     official: Mapping[str, Split] | None = None,
+    chapters: Mapping[str, str] | None = None,
 ) -> tuple[tuple[Utterance, ...], SplitSource]:
     """Give every utterance its split, after keeping at most ``data.limit`` of them, and tell who decided.
 
     ``data.splits`` comes first, then the ``official`` split of each id, if all three splits have some, then the hash
-    of the sentence. An utterance in none of ``data.splits`` is left out and joins ``faults``, which are those found
-    before.
+    of the sentence, or of the chapter where ``chapters`` has that of each id: a chapter is then held out whole, and of
+    a sentence that is held out no rendition is trained on. An utterance in none of ``data.splits`` is left out and joins
+    ``faults``, which are those found before.
 
     Raises:
         UserError: as ``given_splits``, or ``data.splits`` names an id that is neither an utterance nor faulty.
@@ -81,10 +102,28 @@ def with_splits(
         assigned, source = official, "official"
     else:
         kept = _limited(utterances, data, {})
+        if chapters is not None:
+            return _by_chapter(kept, chapters, faults, data), "hash"
         hashed = split_sentences([item.sentence for item in kept], data)
         return tuple(replace(item, split=hashed[item.sentence]) for item in kept), "hash"
     kept = _limited([item for item in utterances if item.id in assigned], data, assigned)
     return tuple(replace(item, split=assigned[item.id]) for item in kept), source
+
+
+def _by_chapter(
+    utterances: Sequence[Utterance], chapters: Mapping[str, str], faults: list[Fault], data: DataConfig
+) -> tuple[Utterance, ...]:
+    hashed = split_chapters(Counter(chapters[item.id] for item in utterances), data)
+    placed = [replace(item, split=hashed[chapters[item.id]]) for item in utterances]
+    tested = {item.sentence for item in placed if item.split == "test"}
+    held = tested | {item.sentence for item in placed if item.split == "dev"}
+    found = []
+    for item in placed:
+        if (item.split == "train" and item.sentence in held) or (item.split == "dev" and item.sentence in tested):
+            faults.append(Fault(item.id, "says what a sentence of a chapter that is held out says", bad=False))
+        else:
+            found.append(item)
+    return tuple(found)
 
 
 def given_splits(data: DataConfig) -> dict[Split, list[str] | None] | None:

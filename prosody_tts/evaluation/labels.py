@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from data_modules.collate import text_batch, text_item
+from data_modules.collate import corpus_item, text_batch
 from data_modules.corpora.contract import Progress
 from data_modules.labels import LabelStore
 from data_modules.store import AnySpecification, TextFeatures
@@ -115,20 +115,24 @@ def read_label_results(folder: Path) -> list[LabelResult]:
 
 
 def evaluate_labels(stage: Stage, store: TextFeatures, folder: Path, progress: Progress) -> dict[str, Any]:
-    """Write ``utterances.jsonl`` of a system; return its metrics and the thresholds fitted on the training split."""
+    """Write ``utterances.jsonl`` of a system; return its metrics and the thresholds fitted on the training split.
+
+    A system with a head for classes decides by what it holds likeliest, and has no thresholds there.
+    """
     experiment = stage.experiment
     labels = LabelStore(stage.input("labels"))
     model, spec = load_sampler(stage.input("sampler"), stage.inputs["labels"])
     training, held = store.ids("train"), _held_out(store, experiment)
-    predicted = _predict(model, spec, store, [*training, *held], experiment, progress)
+    predicted, shares = _predict(model, spec, store, [*training, *held], experiment, progress)
     names = LABELS[experiment.corpus]
     seen = {name: _pooled(training, labels, predicted, index) for index, name in enumerate(names)}
     thresholds = {
         (name, key): decision.fit(seen[name][0], decision.labels(seen[name][1]))
         for name in names
         for key, decision in DECISIONS.get(name, {}).items()
+        if not (shares and decision.likeliest)
     }
-    results = [_result(name, store, labels, predicted[name], names, thresholds) for name in held]
+    results = [_result(name, store, labels, predicted[name], names, thresholds, shares.get(name)) for name in held]
     write_label_results(folder, results)
     cuts = {
         f"{name}_{key}_cut_{number}": float(cut)
@@ -154,21 +158,25 @@ def _predict(
     ids: Sequence[str],
     experiment: Experiment,
     progress: Progress,
-) -> dict[str, Floats]:
-    """Vectors [W, D] of utterances."""
+) -> tuple[dict[str, Floats], dict[str, list[Floats]]]:
+    """Vectors [W, D] of utterances, and the probabilities [W, K] of each dimension's classes where there is a head."""
     predicted: dict[str, Floats] = {}
+    shares: dict[str, list[Floats]] = {}
+    reader = store.text.reader if experiment.tunes_bert else None
     ordered = sorted(ids, key=lambda name: (store.text.sentence(name).tokens, name))
     for start in range(0, len(ordered), BATCH):
         batch = ordered[start : start + BATCH]
-        text = text_batch(
-            [text_item(n, store.text.sentence(n), store.text.bert(n), spec, store.speaker(n)) for n in batch]
-        )
+        text = text_batch([corpus_item(store, name, spec, reader) for name in batch])
         generator = torch.Generator().manual_seed(experiment.seed + start)
         vectors = model.sample(text, experiment.synthesis.temperature, generator).double().numpy()
+        classes = model.class_shares(text)
         for row, name in enumerate(batch):
-            predicted[name] = vectors[row, : store.text.sentence(name).tokens]
+            tokens = store.text.sentence(name).tokens
+            predicted[name] = vectors[row, :tokens]
+            if classes is not None:
+                shares[name] = [of_dimension[row, :tokens].double().numpy() for of_dimension in classes]
         progress(start + len(batch), len(ordered), "predicting labels")
-    return predicted
+    return predicted, shares
 
 
 def _pooled(
@@ -193,6 +201,7 @@ def _result(
     predicted: Floats,
     dimensions: Sequence[str],
     thresholds: Mapping[tuple[str, str], Floats],
+    shares: Sequence[Floats] | None,
 ) -> LabelResult:
     utterance, sentence = store.utterances[name], store.text.sentence(name)
     tokens = [""] * sentence.tokens
@@ -204,7 +213,12 @@ def _result(
         said = predicted[places, index]
         discrete = labels.classes(name)[places, index].astype(np.int64)
         decisions = {
-            key: (decision.labels(discrete), decision.decide(said, thresholds[dimension, key]))
+            key: (
+                decision.labels(discrete),
+                decision.decide(said, thresholds[dimension, key])
+                if shares is None or not decision.likeliest
+                else decision.choose(shares[index][places]),
+            )
             for key, decision in DECISIONS.get(dimension, {}).items()
         }
         tracks[dimension] = Track(places, labels.mean(name)[places, index].astype(np.float64), said, decisions)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from data_modules.batches import SamplerBatch, TextBatch
 from prosody_tts.config import Units
+from prosody_tts.nn.classes import ClassHead
 from prosody_tts.nn.context import Contexts
 from prosody_tts.nn.layers import BiLSTM, first_and_last
 from prosody_tts.nn.priors import AutoregressivePrior, GaussianPrior
@@ -79,6 +80,7 @@ class SamplerModel(nn.Module):
         prior: GaussianPrior | AutoregressivePrior,
         latent: int,
         speakers: SpeakerEmbedding | None = None,
+        classes: ClassHead | None = None,
     ) -> None:
         super().__init__()
         self.units: Units = units
@@ -86,6 +88,7 @@ class SamplerModel(nn.Module):
         self.to_units = to_units
         self.prior = prior
         self.speakers = speakers
+        self.classes = classes
         self.register_buffer("mean", torch.zeros(latent))
         self.register_buffer("scale", torch.ones(latent))
 
@@ -98,12 +101,21 @@ class SamplerModel(nn.Module):
         return states, length_mask(text.unit_lengths(self.units), states.shape[1])
 
     def loss(self, batch: SamplerBatch) -> Tensor:
-        """The prior's loss against the vectors, stage one's or explicit."""
+        """The prior's loss against the vectors, stage one's or explicit, and that of their classes."""
         context, mask = self.context(batch.text)
         mean = (batch.mean - self.mean) / self.scale
         there = mask[:, :, None] if batch.exists is None else mask[:, :, None] & batch.exists
         target = Posterior(mean * there, batch.scale / self.scale, batch.exists)
-        return self.prior.loss(context, target, mask)
+        loss = self.prior.loss(context, target, mask)
+        if self.classes is None or batch.classes is None:
+            return loss
+        return loss + self.classes.loss(context, batch.classes)
+
+    def class_shares(self, text: TextBatch) -> list[Tensor] | None:
+        """Probabilities [B, U, K] of the classes of each dimension, K of them; none without a head for classes."""
+        if self.classes is None:
+            return None
+        return [logits.softmax(2) for logits in self.classes(self.context(text)[0])]
 
     def sample(self, text: TextBatch, temperature: float = 0.0, generator: torch.Generator | None = None) -> Tensor:
         """Draw prosody vectors [B, U, D] in stage one's own scale."""

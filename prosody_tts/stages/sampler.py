@@ -32,6 +32,16 @@ class SamplerStage(TrainedModule):
         self.specification = specification
         self.acoustic = acoustic
 
+    def groups(self) -> list[dict[str, Any]]:
+        """BERT, where it is trained along, has a peak rate of its own."""
+        bert = self.model.contexts.tuned
+        if bert is None:
+            return super().groups()
+        own = [parameter for parameter in bert.parameters() if parameter.requires_grad]
+        known = {id(parameter) for parameter in bert.parameters()}
+        rest = [parameter for parameter in self.parameters() if id(parameter) not in known]
+        return [{"params": rest}, {"params": own, "lr": self.settings.bert_rate}]
+
     def training_step(self, batch: SamplerBatch, batch_idx: int) -> Tensor:
         loss = self.model.loss(batch)
         self.log_epoch("train", {"loss": loss}, batch.ids)
@@ -48,3 +58,6 @@ class SamplerStage(TrainedModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["specification"] = self.specification.to_dict()
         checkpoint["acoustic"] = self.acoustic
+        bert = self.model.contexts.tuned
+        if bert is not None:
+            checkpoint["bert"] = bert.config
