@@ -14,7 +14,6 @@ from torch import Tensor
 
 from prosody_tts.config import Units
 
-
 #: A unit without a discrete label.
 NO_CLASS = -1
 
@@ -36,7 +35,7 @@ class Batch:
 
 @dataclass
 class PieceBatch(Batch):
-    """Word pieces for a BERT that is trained along: R rows that it reads, B or more (``data_modules.text.bert.Reading``).
+    """Word pieces for a BERT that is trained along: what it reads (``data_modules.text.bert.Reading``), R rows of B texts.
 
     Attributes:
         ids: [R, L] piece ids.
@@ -165,7 +164,7 @@ class SamplerBatch(WithText):
         scale: [B, U, D] posterior standard deviation; zeros where stage one is deterministic.
         unit_lengths: [B].
         exists: [B, U, D] which dimensions exist on which units; none where all do.
-        classes: [B, U, D] discrete labels beside the vectors, ``NO_CLASS`` where there is none; none where none are read.
+        classes: [B, U, D] discrete labels beside the vectors, ``NO_CLASS`` where there is none; none where none are.
     """
 
     text: TextBatch

@@ -103,12 +103,15 @@ def text_item(
     )
 
 
-def corpus_item(
-    store: TextFeatures, name: str, spec: AnySpecification, reader: PieceReader | None = None
-) -> TextItem:
+def no_states(sentence: Sentence) -> NDArray[np.float32]:
+    """States [W, 0] of a sentence for models that read none."""
+    return np.zeros((sentence.tokens, 0), np.float32)
+
+
+def corpus_item(store: TextFeatures, name: str, spec: AnySpecification, reader: PieceReader | None = None) -> TextItem:
     """A corpus's utterance as stage two reads it: with BERT's states or, where a reader is given, with word pieces."""
     sentence = store.text.sentence(name)
-    bert = store.text.bert(name) if reader is None else np.zeros((sentence.tokens, 0), np.float32)
+    bert = store.text.bert(name) if reader is None else no_states(sentence)
     return text_item(name, sentence, bert, spec, store.speaker(name), reader)
 
 

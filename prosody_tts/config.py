@@ -36,7 +36,7 @@ Size = Literal["smoke", "demo", "paper"]
 Units = Literal["utterance", "word", "phone"]
 Context = Literal["phones", "bert", "tags", "graph"]
 Prior = Literal["gaussian", "autoregressive", "flow", "diffusion", "flow_matching", "tokens"]
-Family = Literal["none", "tacotron2", "durian", "kathaka", "camp", "word", "phone", "explicit"]
+Family = Literal["none", "tacotron2", "durian", "kathaka", "camp", "word", "phone", "explicit", "prominence"]
 AudioPreset = Literal["papers", "hifigan", "speecht5", "vocos", "bigvgan"]
 VocoderName = Literal["griffin_lim", "source_filter", "speecht5", "hifigan", "univnet"]
 
@@ -53,6 +53,9 @@ CORPUS_PATHS = {
 
 #: Corpora of labels without recordings, and the dimensions of their explicit vectors, in order.
 LABELS: dict[str, tuple[str, ...]] = {"ljspeech_timing": ("timing", "pause"), "helsinki": ("prominence", "boundary")}
+
+#: Corpora whose names tell what is read before and after an utterance.
+ORDERED: tuple[CorpusName, ...] = ("ljspeech", "libritts", "libritts_r", "ljspeech_timing", "helsinki")
 
 #: How many discrete classes each dimension of a corpus's labels has beside its numbers; 0 where there are none.
 LABEL_CLASSES: dict[str, tuple[int, ...]] = {"ljspeech_timing": (0, 2), "helsinki": (3, 3)}
@@ -213,7 +216,8 @@ class TextConfig:
     """Layer whose states are used; 0 is the embedding layer, -1 the last. The default is MiniLM's best on the testbed's
     development split: its last layers were tuned for one vector a sentence (ours)."""
     neighbours: int = 0
-    """Sentences before and after it that BERT reads besides, where the corpus knows them (both papers ask for it)."""
+    """Sentences before and after it that BERT reads besides, as far as they fit (both papers ask for it): of ljspeech,
+    ljspeech_timing, libritts, libritts_r and helsinki, whose names tell the order, and of text that is spoken."""
     tree: Literal["dependency", "constituency", "gold"] = "dependency"
     """Parse graph: spaCy's dependency tree, phrases projected from it, or the corpus's gold phrase tree."""
 
@@ -833,6 +837,11 @@ def _validate(experiment: Experiment) -> None:
     }.items():
         if number < 0:
             raise UserError(f"{name}={number} must not be negative")
+    if experiment.text.neighbours > 0 and experiment.corpus not in ORDERED:
+        raise UserError(
+            f"text.neighbours={experiment.text.neighbours} needs a corpus that knows what is read before and after a "
+            f"sentence ({', '.join(ORDERED)}), and corpus={experiment.corpus} does not; leave it out"
+        )
     if experiment.sampler.bert_rate <= 0:
         raise UserError(f"sampler.bert_rate={experiment.sampler.bert_rate:g} must be above 0")
     if experiment.sampler.bert_tuned is not None and experiment.sampler.bert_tuned < 1:

@@ -20,6 +20,7 @@ from data_modules.audio import first_centre
 from data_modules.collate import acoustic_batch
 from data_modules.corpora import CORPORA
 from data_modules.corpora.contract import Fault, Progress, Utterance
+from data_modules.corpora.order import PLACES, with_neighbours
 from data_modules.corpora.perturbed import original, perturbed
 from data_modules.corpora.splits import leak_warning, leaking
 from data_modules.duration import DurationData, group_statistics
@@ -70,6 +71,8 @@ def run_corpus(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]
     corpus = CORPORA[stage.experiment.corpus]().build(stage.experiment, folder, progress)
     if stage.experiment.textgrids is not None:
         corpus = attach(corpus, stage.experiment, progress)
+    if stage.experiment.text.neighbours:
+        corpus = with_neighbours(corpus, PLACES[stage.experiment.corpus], stage.experiment.text.neighbours)
     copies = perturbed(corpus.utterances, stage.experiment.data.speeds)
     CorpusStore.write(folder, (*corpus.utterances, *copies), corpus.faults)
     leaks = leaking(corpus.utterances)
@@ -113,7 +116,7 @@ def write_sentences(
     rows: dict[str, int] = {}
     firsts: list[int] = []  # the utterance whose analysis a text's is
     for place, utterance in enumerate(corpus.utterances):
-        key = digest([utterance.text, _given_phones(utterance), utterance.tree])
+        key = digest([utterance.text, _given_phones(utterance), utterance.tree, utterance.before, utterance.after])
         rows[utterance.id] = texts.setdefault(key, len(texts))
         if len(texts) > len(firsts):
             firsts.append(place)
@@ -139,7 +142,10 @@ def _analysed(
     for start in range(0, len(places), TEXTS):
         batch = [corpus.utterances[place] for place in places[start : start + TEXTS]]
         results = analyser.analyse_each(
-            [u.text for u in batch], [_given_phones(u) for u in batch], [u.tree for u in batch]
+            [u.text for u in batch],
+            [_given_phones(u) for u in batch],
+            [u.tree for u in batch],
+            [(u.before, u.after) for u in batch],
         )
         yield from ((utterance.id, result) for utterance, result in zip(batch, results, strict=True))
         progress(start + len(batch), len(places), "parsing and pronouncing")
@@ -426,7 +432,7 @@ def run_sampler(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any
     module = SamplerStage(model, settings, spec, stage.inputs[source])
     loggers = lightning_loggers(experiment, folder, "sampler")
     metrics = fit(
-        module, data, settings.optim, experiment.run, experiment.seed, folder, loggers, progress, "dev/vector_mse"
+        module, data, settings.optim, experiment.run, experiment.seed, folder, loggers, progress, module.watched
     )
     return {**metrics, "parameters": sum(p.numel() for p in module.parameters())}
 
@@ -443,7 +449,8 @@ def run_duration(stage: Stage, folder: Path, progress: Progress) -> dict[str, An
     elif experiment.duration_vectors == "sampled":
         source = SampledVectors(load_sampler(stage.input("sampler"), stage.inputs["acoustic"])[0])
     sampled = experiment.duration_vectors == "sampled"
-    data = DurationData(store, spec, settings.optim.batch, experiment.seed, vectors, with_bert=sampled)
+    reader = store.text.reader if experiment.tunes_bert else None
+    data = DurationData(store, spec, settings.optim.batch, experiment.seed, vectors, sampled, reader)
     torch.manual_seed(experiment.seed)
     model = build_separate_durations(experiment, Sizes.of(spec))
     model.durations.target.learn(*group_statistics(store))

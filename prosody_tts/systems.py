@@ -13,8 +13,8 @@ from data_modules.store import AnySpecification, Specification
 from data_modules.text.sentence import NODE_LABELS, TAGS
 from prosody_tts.config import LABEL_CLASSES, AcousticConfig, DurationConfig, Experiment
 from prosody_tts.nn.acoustic import AcousticModel
-from prosody_tts.nn.conditioning import CONDITIONINGS, Contour
 from prosody_tts.nn.classes import ClassHead
+from prosody_tts.nn.conditioning import CONDITIONINGS, Contour
 from prosody_tts.nn.context import (
     CONTEXTS,
     BertContext,
@@ -233,7 +233,9 @@ def build_contexts(experiment: Experiment, sizes: Sizes, bert: nn.Module | None 
         PhoneContext: lambda: PhoneContext(sizes.phones, width, dropout),
         BertContext: lambda: BertContext(states, sizes.bert, width, dropout),
         TagContext: lambda: TagContext(TAGS, width, dropout),
-        GraphContext: lambda: GraphContext(len(NODE_LABELS), width, settings.passes or sizes.passes, dropout),
+        GraphContext: lambda: GraphContext(
+            len(NODE_LABELS), width, settings.passes or sizes.passes, dropout, settings.graph
+        ),
     }
     return Contexts({name: makers[CONTEXTS[name]]() for name in settings.contexts}, width)  # type: ignore[index]
 

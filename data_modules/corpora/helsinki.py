@@ -96,7 +96,8 @@ class Helsinki:
         given = named if len(named) == len(official) else None
         chapters = {item.id: _chapter(item) for item in found}
         chosen, splits = with_splits(found, faults, experiment.data, given, chapters)
-        return Corpus("helsinki", folder, chosen, tuple(faults), splits)
+        texts = {item.id: item.text for item in found}
+        return Corpus("helsinki", folder, chosen, tuple(faults), splits, texts)
 
 
 def _files(experiment: Experiment) -> list[Path]:

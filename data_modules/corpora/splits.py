@@ -13,6 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from data_modules.corpora.contract import SPLITS, Fault, Split, SplitSource, Utterance
 from data_modules.corpora.lines import rows
 from data_modules.corpora.screening import sentence_id
@@ -51,6 +53,11 @@ def split_sentences(sentences: Sequence[str], data: DataConfig) -> dict[str, Spl
     order = sorted(set(sentences), key=lambda name: (position(name, data.seed), name))
     test = sum(position(name, data.seed) < data.test_share for name in order)
     held = sum(position(name, data.seed) < data.test_share + data.dev_share for name in order)
+    return _in_order(order, test, held, data)
+
+
+def _in_order(order: Sequence[str], test: int, held: int, data: DataConfig) -> dict[str, Split]:
+    """The first ``test`` names are tested on, those up to ``held`` are for development; no wanted split is empty."""
     if len(order) >= 3:
         wanted_test, wanted_dev = int(data.test_share > 0), int(data.dev_share > 0)
         test = min(max(test, wanted_test), len(order) - 1 - wanted_dev)
@@ -61,19 +68,16 @@ def split_sentences(sentences: Sequence[str], data: DataConfig) -> dict[str, Spl
 def split_chapters(sizes: Mapping[str, int], data: DataConfig) -> dict[str, Split]:
     """Assign each chapter, of so many utterances, to a split, whole.
 
-    In the order of their ``position`` chapters are tested on until they hold ``data.test_share`` of all utterances, then
-    those for development follow: chapters are too few and too unlike in length for a hash alone to meet the shares.
+    In the order of their ``position`` chapters are tested on until they hold ``data.test_share`` of all utterances,
+    then those for development follow: chapters are too few and too unlike in length for a hash alone to meet the
+    shares. With three chapters or more each split with a positive share, and training, has at least one.
     """
     order = sorted(sizes, key=lambda name: (position(name, data.seed), name))
-    total, held = sum(sizes.values()), 0
-    found: dict[str, Split] = {}
-    for name in order:
-        # A chapter goes where its middle lies.
-        middle = (held + sizes[name] / 2) / total
-        ends = data.test_share, data.test_share + data.dev_share
-        found[name] = "test" if middle < ends[0] else "dev" if middle < ends[1] else "train"
-        held += sizes[name]
-    return found
+    ends = np.cumsum([sizes[name] for name in order])
+    # A chapter goes where its middle lies.
+    middles = (ends - np.array([sizes[name] / 2 for name in order])) / max(sum(sizes.values()), 1)
+    test, held = (int((middles < share).sum()) for share in (data.test_share, data.test_share + data.dev_share))
+    return _in_order(order, test, held, data)
 
 
 def with_splits(
@@ -86,9 +90,9 @@ def with_splits(
     """Give every utterance its split, after keeping at most ``data.limit`` of them, and tell who decided.
 
     ``data.splits`` comes first, then the ``official`` split of each id, if all three splits have some, then the hash
-    of the sentence, or of the chapter where ``chapters`` has that of each id: a chapter is then held out whole, and of
-    a sentence that is held out no rendition is trained on. An utterance in none of ``data.splits`` is left out and joins
-    ``faults``, which are those found before.
+    of the sentence, or of the chapter where ``chapters`` has that of each id: a chapter is then held out whole, and no
+    sentence that is held out is trained on. An utterance in none of ``data.splits`` is left out and joins ``faults``,
+    which are those found before.
 
     Raises:
         UserError: as ``given_splits``, or ``data.splits`` names an id that is neither an utterance nor faulty.

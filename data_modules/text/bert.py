@@ -43,7 +43,7 @@ class Reading:
     """What a model reads of a sentence, and where the states of the sentence's own pieces then stand.
 
     Attributes:
-        rows: what is read at once, piece ids with special ones at both ends; several of a text that is too long for one.
+        rows: what is read at once, piece ids with special ones at both ends; several of a text too long for one.
         places: [S] row and column of every piece.
     """
 
@@ -59,6 +59,10 @@ class PieceReader:
     trail: int
     longest: int
 
+    def content(self, sentence: Sentence) -> tuple[int, ...]:
+        """The sentence's pieces without special ones."""
+        return sentence.pieces[self.lead : len(sentence.pieces) - self.trail]
+
     def read(self, sentence: Sentence) -> Reading:
         """The sentence between its neighbours, as much of both as there is room for, the nearest first.
 
@@ -67,7 +71,7 @@ class PieceReader:
         """
         pieces, lead = sentence.pieces, self.lead
         end = len(pieces) - self.trail
-        first, content, last = pieces[:lead], pieces[lead:end], pieces[end:]
+        first, content, last = pieces[:lead], self.content(sentence), pieces[end:]
         room = self.longest - lead - self.trail
         before, after = _nearest(sentence.before, sentence.after, room - len(content))
         if before or after:
@@ -191,6 +195,11 @@ class Bert:
             for text, text_words, found in zip(texts, words, encoded, strict=True)
         ]
 
+    def content(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
+        """Word pieces of clean texts without special ones."""
+        encoded = self._backend.encode_batch(list(texts), add_special_tokens=False)
+        return [tuple(found.ids) for found in encoded]
+
     def states(self, sentences: Sequence[Sentence]) -> list[NDArray[np.float32]]:
         """Hidden states of ``layer`` averaged over each token's pieces: float32 [W, D] of each sentence, in order.
 
@@ -284,7 +293,7 @@ def cut_layers(model: Any, layers: int) -> None:
 
 
 def untrained(config: Mapping[str, Any]) -> Any:
-    """A model of that configuration (``PretrainedConfig.to_dict``) whose weights are to be loaded, read from nowhere."""
+    """A model of a configuration (``PretrainedConfig.to_dict``) whose weights are yet to be loaded; reads no file."""
     from transformers import AutoConfig, AutoModel
 
     shape = dict(config)

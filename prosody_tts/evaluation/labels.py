@@ -21,6 +21,7 @@ from prosody_tts.evaluation.decisions import DECISIONS, Ints
 from prosody_tts.evaluation.label_metrics import measure
 from prosody_tts.evaluation.measure import Floats
 from prosody_tts.evaluation.results import RESULTS
+from prosody_tts.evaluation.word_majority import word_majority
 from prosody_tts.files import write_text
 from prosody_tts.nn.sampler import SamplerModel
 from prosody_tts.pipeline import Stage
@@ -139,7 +140,14 @@ def evaluate_labels(stage: Stage, store: TextFeatures, folder: Path, progress: P
         for (name, key), row in thresholds.items()
         for number, cut in enumerate(row, start=1)
     }
-    return {**measure([result.tracks for result in results]), **cuts, "sentences": len(results)}
+    # Only what stands on words has a majority of each word.
+    simple = {
+        f"{name}_{key}_word_majority": word_majority(store, labels, training, held, index, decision)
+        for index, name in enumerate(names)
+        for key, decision in DECISIONS.get(name, {}).items()
+        if name == "prominence"
+    }
+    return {**measure([result.tracks for result in results]), **simple, **cuts, "sentences": len(results)}
 
 
 def _held_out(store: TextFeatures, experiment: Experiment) -> list[str]:

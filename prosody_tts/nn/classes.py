@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 
+from data_modules.batches import NO_CLASS
 from prosody_tts.nn.means import ratio
 
 
@@ -29,12 +30,25 @@ class ClassHead(nn.Module):
         return list(self.out(self.hidden(context)).split(self.counts, dim=2))
 
     def loss(self, context: Tensor, classes: Tensor) -> Tensor:
-        """Weighted cross-entropy in nats of classes [B, U, D], below zero where there is none: the dimensions' sum."""
+        """Weighted cross-entropy in nats, the dimensions' sum, of classes [B, U, D], ``NO_CLASS`` where there is none."""
         terms = []
-        for dimension, logits in enumerate(self(context)):
-            if self.counts[dimension] > 0:
-                wanted = classes[:, :, dimension].long()
-                there = wanted >= 0
-                each = nn.functional.cross_entropy(logits[there], wanted[there], reduction="sum")
-                terms.append(ratio(each, there.sum()))
+        for logits, wanted in self._labelled(context, classes):
+            each = nn.functional.cross_entropy(logits, wanted, reduction="sum")
+            terms.append(ratio(each, torch.tensor(len(wanted), device=each.device)))
         return self.weight * torch.stack(terms).sum()
+
+    def error(self, context: Tensor, classes: Tensor) -> Tensor:
+        """Share of wrong classes, the mean of the dimensions."""
+        terms = []
+        for logits, wanted in self._labelled(context, classes):
+            wrong = (logits.argmax(1) != wanted).float().sum()
+            terms.append(ratio(wrong, torch.tensor(len(wanted), device=wrong.device)))
+        return torch.stack(terms).mean()
+
+    def _labelled(self, context: Tensor, classes: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Logits [N, K] and classes [N] of the units that have one, dimension by dimension."""
+        for dimension, (count, logits) in enumerate(zip(self.counts, self(context), strict=True)):
+            if count > 0:
+                wanted = classes[:, :, dimension]
+                there = wanted != NO_CLASS
+                yield logits[there], wanted[there].long()

@@ -18,7 +18,8 @@ from prosody_tts.stages.fit import TrainedModule
 class SamplerStage(TrainedModule):
     """Wires the prior's loss and the optimiser to a ``SamplerModel``.
 
-    ``acoustic`` is the identity of the stage that wrote the vectors: stage one, or a corpus's labels.
+    ``acoustic`` is the identity of the stage that wrote the vectors: stage one, or a corpus's labels. Classes are
+    watched where there is a head for them, else vectors.
     """
 
     watched = "dev/vector_mse"
@@ -31,6 +32,8 @@ class SamplerStage(TrainedModule):
         self.settings = settings
         self.specification = specification
         self.acoustic = acoustic
+        if model.classes is not None:
+            self.watched = "dev/class_error"
 
     def groups(self) -> list[dict[str, Any]]:
         """BERT, where it is trained along, has a peak rate of its own."""
@@ -53,7 +56,10 @@ class SamplerStage(TrainedModule):
         if batch.exists is not None:
             mask = batch.exists
         error = masked_mean(((predicted - batch.mean) / self.model.scale).square(), mask)
-        self.log_epoch("dev", {"loss": self.model.loss(batch), "vector_mse": error}, batch.ids)
+        terms = {"loss": self.model.loss(batch), "vector_mse": error}
+        if self.model.classes is not None and batch.classes is not None:
+            terms["class_error"] = self.model.classes.error(self.model.context(batch.text)[0], batch.classes)
+        self.log_epoch("dev", terms, batch.ids)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["specification"] = self.specification.to_dict()

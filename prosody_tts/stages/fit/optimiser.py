@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from lightning import LightningModule
 from torch import Tensor
@@ -22,7 +22,7 @@ class TrainedModule(LightningModule):
         watched: the metric of the development split by which ``optim.patience`` stops; smaller is better.
     """
 
-    watched: ClassVar[str]
+    watched: str
 
     def __init__(self, optim: OptimConfig) -> None:
         super().__init__()
@@ -43,9 +43,7 @@ class TrainedModule(LightningModule):
 
 def adam(module: TrainedModule, settings: OptimConfig) -> tuple[list[Optimizer], list[dict[str, Any]]]:
     """AdamW at the rate of ``rate_factor``, step by step; every group rises to its own peak and falls from it alike."""
-    optimizer = AdamW(
-        module.groups(), lr=settings.learning_rate, betas=(0.9, 0.98), weight_decay=settings.weight_decay
-    )
+    optimizer = AdamW(module.groups(), lr=settings.learning_rate, betas=(0.9, 0.98), weight_decay=settings.weight_decay)
     total = int(module.trainer.estimated_stepping_batches)
 
     def factor(step: int) -> float:
