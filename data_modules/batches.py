@@ -35,10 +35,10 @@ class Batch:
 
 @dataclass
 class PieceBatch(Batch):
-    """Word pieces for a BERT that is trained along: what it reads (``data_modules.text.bert.Reading``), R rows of B texts.
+    """Word pieces for a BERT that is trained along, as it reads them (``data_modules.text.bert.Reading``).
 
     Attributes:
-        ids: [R, L] piece ids.
+        ids: [R, L] piece ids of R rows, one a text or more.
         lengths: [R].
         places: [B, S] where the state of each piece of the utterance stands among the R * L.
         spans: [B, W, 2] first and last (excluded) of the S pieces of each token; nothing in the padding.

@@ -227,6 +227,8 @@ def build_speakers(sizes: Sizes, width: int) -> SpeakerEmbedding | None:
 def build_contexts(experiment: Experiment, sizes: Sizes, bert: nn.Module | None = None) -> Contexts:
     """The experiment's context encoders; ``bert`` is the model that ``sampler.bert=tuned`` trains along."""
     settings = experiment.sampler
+    if (bert is not None) != experiment.tunes_bert:
+        raise ValueError("a BERT is given where sampler.bert=tuned trains one among the contexts, and nowhere else")
     states = CachedStates() if bert is None else TunedStates(bert, settings.bert_tuned)
     width, dropout = settings.width, settings.dropout
     makers = {

@@ -151,13 +151,16 @@ class Bert:
     @cached_property
     def model(self) -> Any:
         """The encoder in 32-bit floats, frozen; of a BERT or RoBERTa only the layers up to ``layer``."""
+        return self._loaded().to(device=self.device).eval().requires_grad_(False)
+
+    def _loaded(self) -> Any:
         import torch
         from transformers import AutoModel
 
-        model = self._load(AutoModel).to(device=self.device, dtype=torch.float32).eval()
+        model = self._load(AutoModel).to(dtype=torch.float32)
         if self._cut:
             cut_layers(model, self.layer % (self.layers + 1))
-        return model.requires_grad_(False)
+        return model
 
     def trainable(self) -> Any:
         """The encoder of the layers up to ``layer``, to be trained along; nothing in it is left without a gradient.
@@ -165,6 +168,10 @@ class Bert:
         Raises:
             UserError: the model is of a type whose upper layers cannot be left out, or there is no layer to train.
         """
+        self._check_trainable()
+        return self._loaded()
+
+    def _check_trainable(self) -> None:
         if not self._cut:
             raise UserError(
                 f"sampler.bert=tuned trains models of the types {', '.join(CUT)}, and text.bert={self.name} is "
@@ -172,9 +179,11 @@ class Bert:
             )
         if self.layer % (self.layers + 1) == 0:
             raise UserError("text.bert_layer=0 has no layer above the embeddings to train; give sampler.bert=frozen")
-        model = self.model.requires_grad_(True)
-        del self.model  # frozen again for whoever asks next
-        return model
+
+    def blank(self) -> Any:
+        """As ``trainable``, but with random weights, of which no file is read."""
+        self._check_trainable()
+        return untrained({**self.config.to_dict(), "num_hidden_layers": self.layer % (self.layers + 1)})
 
     def identity(self) -> dict[str, Any]:
         """Plain data that changes whenever pieces or states could."""

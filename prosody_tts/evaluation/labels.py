@@ -140,12 +140,11 @@ def evaluate_labels(stage: Stage, store: TextFeatures, folder: Path, progress: P
         for (name, key), row in thresholds.items()
         for number, cut in enumerate(row, start=1)
     }
-    # Only what stands on words has a majority of each word.
     simple = {
-        f"{name}_{key}_word_majority": word_majority(store, labels, training, held, index, decision)
+        f"{name}_{key}_word_majority": found
         for index, name in enumerate(names)
         for key, decision in DECISIONS.get(name, {}).items()
-        if name == "prominence"
+        if (found := word_majority(store, labels, training, held, index, decision)) is not None
     }
     return {**measure([result.tracks for result in results]), **simple, **cuts, "sentences": len(results)}
 

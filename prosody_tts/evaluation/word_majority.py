@@ -19,11 +19,11 @@ def word_majority(
     held: Sequence[str],
     dimension: int,
     decision: Decision,
-) -> float:
+) -> float | None:
     """Accuracy on held-out words of saying each word's commonest class (Talman et al. 2019, section 4).
 
     A word that was not trained on gets the commonest class of all; capitals do not tell words apart. Of equally common
-    classes the lower one is said.
+    classes the lower one is said. None of a dimension that does not stand on words.
     """
     counts: defaultdict[str, Counter[int]] = defaultdict(Counter)
     for name in training:
@@ -36,7 +36,7 @@ def word_majority(
         for name in held
         for word, label in _words(store, labels, name, dimension, decision)
     ]
-    return float(np.mean(right))
+    return float(np.mean(right)) if right else None
 
 
 def _words(

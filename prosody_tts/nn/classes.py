@@ -30,7 +30,7 @@ class ClassHead(nn.Module):
         return list(self.out(self.hidden(context)).split(self.counts, dim=2))
 
     def loss(self, context: Tensor, classes: Tensor) -> Tensor:
-        """Weighted cross-entropy in nats, the dimensions' sum, of classes [B, U, D], ``NO_CLASS`` where there is none."""
+        """Weighted cross-entropy in nats of classes [B, U, D], ``NO_CLASS`` where there is none: the sum over D."""
         terms = []
         for logits, wanted in self._labelled(context, classes):
             each = nn.functional.cross_entropy(logits, wanted, reduction="sum")
