@@ -28,7 +28,7 @@ from prosody_tts.files import digest, file_digest, read_json, write_json
 #: Raised by one when the code of a stage changes what it computes.
 VERSIONS = {
     "corpus": 1,
-    "text": 1,
+    "text": 2,
     "audio": 1,
     "aligner": 5,
     "alignment": 4,
@@ -177,6 +177,7 @@ def plan(experiment: Experiment) -> list[Stage]:
         corpus = {**corpus, "textgrids": textgrids_identity(experiment)}
     if experiment.data.speeds:
         corpus = {**corpus, "speeds": list(experiment.data.speeds)}
+    corpus |= _neighbours(experiment)
     stages.add("corpus", f"corpus {experiment.corpus}", [], {"name": experiment.corpus, **corpus})
     stages.add("text", "text analysis", ["corpus"], text)
     stages.add("audio", "mel, F0, energy", ["corpus"], _audio_settings(experiment))
@@ -304,7 +305,7 @@ def vocoder_label(experiment: Experiment) -> str:
 def _plan_labels(experiment: Experiment) -> list[Stage]:
     """The stages of a system that learns labels: explicit vectors instead of a stage one, and no speech."""
     stages = _Plan(experiment)
-    corpus = CORPORA[experiment.corpus]().identity(experiment)
+    corpus = {**CORPORA[experiment.corpus]().identity(experiment), **_neighbours(experiment)}
     stages.add("corpus", f"corpus {experiment.corpus}", [], {"name": experiment.corpus, **corpus})
     stages.add("text", "text analysis", ["corpus"], _text_settings(experiment))
     data = ["corpus", "text"]
@@ -322,6 +323,12 @@ def _plan_labels(experiment: Experiment) -> list[Stage]:
 def _samples(experiment: Experiment) -> dict[str, int]:
     """How often an evaluation draws, where it does: only systems whose vectors are predicted can."""
     return {"samples": experiment.evaluation.samples} if experiment.evaluation.samples else {}
+
+
+def _neighbours(experiment: Experiment) -> dict[str, int]:
+    """What a corpus is told of the sentences around each, if it is asked for them."""
+    count = experiment.text.neighbours
+    return {"neighbours": count} if count else {}
 
 
 def check_speaks_text(experiment: Experiment) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from data_modules.batches import AcousticBatch, Batch, TextBatch
 from data_modules.store import AnySpecification, Specification, read_specification
+from data_modules.text.bert import untrained
 from prosody_tts import pipeline
 from prosody_tts.config import Experiment, RunConfig, from_plain
 from prosody_tts.errors import UserError, nearest
@@ -141,7 +142,8 @@ def load_sampler(folder: Path, acoustic: str, steps: int | None = None) -> tuple
         )
     experiment = from_plain(read_json(folder / pipeline.SETTINGS))
     spec = read_specification(checkpoint["specification"])
-    model = build_sampler(experiment, Sizes.of(spec))
+    bert = untrained(checkpoint["bert"]) if "bert" in checkpoint else None
+    model = build_sampler(experiment, Sizes.of(spec), bert)
     if steps is not None:
         model.prior.steps = steps
     _load(model, checkpoint["state_dict"], folder)

@@ -7,20 +7,24 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from torch import nn
 
 from data_modules.store import AnySpecification, Specification
 from data_modules.text.sentence import NODE_LABELS, TAGS
-from prosody_tts.config import AcousticConfig, DurationConfig, Experiment, SamplerConfig
+from prosody_tts.config import LABEL_CLASSES, AcousticConfig, DurationConfig, Experiment, SamplerConfig
 from prosody_tts.nn.acoustic import AcousticModel
+from prosody_tts.nn.classes import ClassHead
 from prosody_tts.nn.conditioning import CONDITIONINGS, Contour
 from prosody_tts.nn.context import (
     CONTEXTS,
     BertContext,
+    CachedStates,
     Contexts,
     GraphContext,
     PhoneContext,
     PunctuationContext,
     TagContext,
+    TunedStates,
 )
 from prosody_tts.nn.decoders import (
     DECODERS,
@@ -231,24 +235,29 @@ def build_speakers(sizes: Sizes, width: int) -> SpeakerEmbedding | None:
     return SpeakerEmbedding(sizes.speakers, width) if sizes.speakers > 1 else None
 
 
-def build_contexts(experiment: Experiment, sizes: Sizes) -> Contexts:
-    """The experiment's context encoders."""
+def build_contexts(experiment: Experiment, sizes: Sizes, bert: nn.Module | None = None) -> Contexts:
+    """The experiment's context encoders; ``bert`` is the model that ``sampler.bert=tuned`` trains along."""
     settings = experiment.sampler
+    if (bert is not None) != experiment.tunes_bert:
+        raise ValueError("a BERT is given where sampler.bert=tuned trains one among the contexts, and nowhere else")
+    states = CachedStates() if bert is None else TunedStates(bert, settings.bert_tuned)
     width, dropout = settings.width, settings.dropout
     makers = {
         PhoneContext: lambda: PhoneContext(sizes.phones, width, dropout),
-        BertContext: lambda: BertContext(sizes.bert, width, dropout),
+        BertContext: lambda: BertContext(states, sizes.bert, width, dropout),
         TagContext: lambda: TagContext(TAGS, width, dropout),
         PunctuationContext: lambda: PunctuationContext(TAGS["punctuation"], width, dropout),
-        GraphContext: lambda: GraphContext(len(NODE_LABELS), width, settings.passes or sizes.passes, dropout),
+        GraphContext: lambda: GraphContext(
+            len(NODE_LABELS), width, settings.passes or sizes.passes, dropout, settings.graph
+        ),
     }
     return Contexts({name: makers[CONTEXTS[name]]() for name in settings.contexts}, width)  # type: ignore[index]
 
 
-def build_sampler(experiment: Experiment, sizes: Sizes) -> SamplerModel:
-    """Stage two."""
+def build_sampler(experiment: Experiment, sizes: Sizes, bert: nn.Module | None = None) -> SamplerModel:
+    """Stage two; ``bert`` as in ``build_contexts``."""
     settings, latent = experiment.sampler, experiment.latent
-    contexts = build_contexts(experiment, sizes)
+    contexts = build_contexts(experiment, sizes, bert)
     to_units = UNIT_CONTEXTS[experiment.units](contexts.width, settings.recurrent)
     return SamplerModel(
         experiment.units,
@@ -257,6 +266,7 @@ def build_sampler(experiment: Experiment, sizes: Sizes) -> SamplerModel:
         build_prior(settings, to_units.width, latent),
         latent,
         build_speakers(sizes, contexts.width),
+        build_classes(experiment, to_units.width),
     )
 
 
@@ -281,3 +291,12 @@ def build_prior(settings: SamplerConfig, context: int, latent: int) -> Prior:
         TokensPrior: lambda: TokensPrior(**shape, codes=settings.codes, codebooks=settings.codebooks),
     }
     return makers[PRIORS[settings.prior]]()
+
+
+def build_classes(experiment: Experiment, context: int) -> ClassHead | None:
+    """The head for discrete labels where ``sampler.classes_weight`` asks for one."""
+    settings = experiment.sampler
+    if settings.classes_weight == 0:
+        return None
+    counts = LABEL_CLASSES[experiment.corpus]
+    return ClassHead(context, settings.recurrent, counts, settings.dropout, settings.classes_weight)

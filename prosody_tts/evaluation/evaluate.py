@@ -14,7 +14,7 @@ from data_modules.audio import Analysis, analyse, with_frames
 from data_modules.collate import text_batch, text_item
 from data_modules.corpora.contract import Progress
 from data_modules.sampler import VectorStore
-from data_modules.store import FeatureStore, Recording
+from data_modules.store import FeatureStore, Recording, TextStore
 from data_modules.text.sentence import PAUSE, Sentence
 from data_modules.tokens import token_durations
 from prosody_tts import pipeline
@@ -101,6 +101,7 @@ def _spoken(recordings: Sequence[Recording], stage: Stage) -> Iterator[tuple[lis
     """Speak each sentence in its speaker's voice; once for all that speaker's renditions where no vector is used."""
     experiment, synthesizer = stage.experiment, _synthesizer(stage)
     oracle = VectorStore(stage.input("acoustic")) if experiment.vectors == "recording" else None
+    reader = TextStore(stage.input("text")).reader if experiment.tunes_bert else None
     groups = _utterances(recordings) if oracle is not None else _sentences(recordings)
     names = sorted(groups, key=lambda name: (len(groups[name][0].sentence.phones), name))
     for start in range(0, len(names), BATCH):
@@ -109,7 +110,7 @@ def _spoken(recordings: Sequence[Recording], stage: Stage) -> Iterator[tuple[lis
         firsts = [groups[name][0] for name in batch]
         text = text_batch(
             [
-                text_item(name, first.sentence, first.bert, spec, first.utterance.speaker)
+                text_item(name, first.sentence, first.bert, spec, first.utterance.speaker, reader)
                 for name, first in zip(batch, firsts, strict=True)
             ]
         )

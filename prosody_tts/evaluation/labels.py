@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from data_modules.collate import text_batch, text_item
+from data_modules.collate import corpus_item, text_batch
 from data_modules.corpora.contract import Progress, Utterance
 from data_modules.labels import LabelStore
 from data_modules.store import AnySpecification, TextFeatures
@@ -23,6 +23,7 @@ from prosody_tts.evaluation.draws import Draws, draw, write_draws
 from prosody_tts.evaluation.label_metrics import measure
 from prosody_tts.evaluation.measure import Floats
 from prosody_tts.evaluation.results import RESULTS
+from prosody_tts.evaluation.word_majority import word_majority
 from prosody_tts.files import write_text
 from prosody_tts.nn.sampler import SamplerModel
 from prosody_tts.pipeline import Stage
@@ -151,33 +152,39 @@ def evaluate_labels(stage: Stage, store: TextFeatures, folder: Path, progress: P
 
     With ``evaluation.samples`` every held-out sentence is drawn as often, beside the point estimate. A dimension that
     follows from another and the text alone (``DERIVED``) is measured too.
+    A system with a head for classes decides by what it holds likeliest, and has no thresholds there.
     """
     experiment = stage.experiment
     labels = LabelStore(stage.input("labels"))
     model, spec = load_sampler(stage.input("sampler"), stage.inputs["labels"], experiment.synthesis.steps)
     training, held = store.ids("train"), _held_out(store, experiment)
-    predicted = _predict(model, spec, store, [*training, *held], experiment, progress)
+    predicted, shares = _predict(model, spec, store, [*training, *held], experiment, progress)
     names = LABELS[experiment.corpus]
     seen = {name: _pooled(training, labels, predicted, index) for index, name in enumerate(names)}
     thresholds = {
         (name, key): decision.fit(seen[name][0], decision.labels(seen[name][1]))
         for name in names
         for key, decision in DECISIONS.get(name, {}).items()
+        if not (shares and decision.likeliest)
     }
     drawn = _draw(model, spec, store, held, experiment, progress)
-    results = [
-        _with_derived(
-            _result(name, store, labels, predicted[name], names, thresholds, drawn.get(name)), store.utterances[name]
-        )
-        for name in held
-    ]
+    results = []
+    for name in held:
+        own = _result(name, store, labels, predicted[name], names, thresholds, shares.get(name), drawn.get(name))
+        results.append(_with_derived(own, store.utterances[name]))
     write_label_results(folder, results)
     cuts = {
         f"{name}_{key}_cut_{number}": float(cut)
         for (name, key), row in thresholds.items()
         for number, cut in enumerate(row, start=1)
     }
-    return {**measure([result.tracks for result in results]), **cuts, "sentences": len(results)}
+    simple = {
+        f"{name}_{key}_word_majority": found
+        for index, name in enumerate(names)
+        for key, decision in DECISIONS.get(name, {}).items()
+        if (found := word_majority(store, labels, training, held, index, decision)) is not None
+    }
+    return {**measure([result.tracks for result in results]), **simple, **cuts, "sentences": len(results)}
 
 
 def _held_out(store: TextFeatures, experiment: Experiment) -> list[str]:
@@ -196,21 +203,25 @@ def _predict(
     ids: Sequence[str],
     experiment: Experiment,
     progress: Progress,
-) -> dict[str, Floats]:
-    """Vectors [W, D] of utterances."""
+) -> tuple[dict[str, Floats], dict[str, list[Floats]]]:
+    """Vectors [W, D] of utterances, and the probabilities [W, K] of each dimension's classes where there is a head."""
     predicted: dict[str, Floats] = {}
+    shares: dict[str, list[Floats]] = {}
+    reader = store.text.reader if experiment.tunes_bert else None
     ordered = sorted(ids, key=lambda name: (store.text.sentence(name).tokens, name))
     for start in range(0, len(ordered), BATCH):
         batch = ordered[start : start + BATCH]
-        text = text_batch(
-            [text_item(n, store.text.sentence(n), store.text.bert(n), spec, store.speaker(n)) for n in batch]
-        )
+        text = text_batch([corpus_item(store, name, spec, reader) for name in batch])
         generator = torch.Generator().manual_seed(experiment.seed + start)
         vectors = model.sample(text, experiment.synthesis.temperature, generator).double().numpy()
+        classes = model.class_shares(text)
         for row, name in enumerate(batch):
-            predicted[name] = vectors[row, : store.text.sentence(name).tokens]
+            tokens = store.text.sentence(name).tokens
+            predicted[name] = vectors[row, :tokens]
+            if classes is not None:
+                shares[name] = [of_dimension[row, :tokens].double().numpy() for of_dimension in classes]
         progress(start + len(batch), len(ordered), "predicting labels")
-    return predicted
+    return predicted, shares
 
 
 def _draw(
@@ -223,8 +234,9 @@ def _draw(
 ) -> dict[str, Floats]:
     """Draws [S, W, D] of utterances; none unless they are asked for."""
     drawn: dict[str, Floats] = {}
+    reader = store.text.reader if experiment.tunes_bert else None
     for name in ids if experiment.evaluation.samples else ():
-        item = text_item(name, store.text.sentence(name), store.text.bert(name), spec, store.speaker(name))
+        item = corpus_item(store, name, spec, reader)
         drawn[name] = draw(model, item, experiment.evaluation.samples, experiment.seed).double().numpy()
         progress(len(drawn), len(ids), "drawing labels")
     return drawn
@@ -252,6 +264,7 @@ def _result(
     predicted: Floats,
     dimensions: Sequence[str],
     thresholds: Mapping[tuple[str, str], Floats],
+    shares: Sequence[Floats] | None,
     drawn: Floats | None,
 ) -> LabelResult:
     utterance, sentence = store.utterances[name], store.text.sentence(name)
@@ -264,7 +277,12 @@ def _result(
         said = predicted[places, index]
         discrete = labels.classes(name)[places, index].astype(np.int64)
         decisions = {
-            key: (decision.labels(discrete), decision.decide(said, thresholds[dimension, key]))
+            key: (
+                decision.labels(discrete),
+                decision.decide(said, thresholds[dimension, key])
+                if shares is None or not decision.likeliest
+                else decision.choose(shares[index][places]),
+            )
             for key, decision in DECISIONS.get(dimension, {}).items()
         }
         measured = labels.mean(name)[places, index].astype(np.float64)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from data_modules.batches import SamplerBatch, TextBatch
 from prosody_tts.config import Units
+from prosody_tts.nn.classes import ClassHead
 from prosody_tts.nn.context import Contexts
 from prosody_tts.nn.layers import BiLSTM, first_and_last
 from prosody_tts.nn.priors import Known, Prior
@@ -79,6 +80,7 @@ class SamplerModel(nn.Module):
         prior: Prior,
         latent: int,
         speakers: SpeakerEmbedding | None = None,
+        classes: ClassHead | None = None,
     ) -> None:
         super().__init__()
         self.units: Units = units
@@ -86,6 +88,7 @@ class SamplerModel(nn.Module):
         self.to_units = to_units
         self.prior = prior
         self.speakers = speakers
+        self.classes = classes
         self.register_buffer("mean", torch.zeros(latent))
         self.register_buffer("scale", torch.ones(latent))
 
@@ -101,12 +104,24 @@ class SamplerModel(nn.Module):
         """Vectors [..., D] of stage one's own scale at zero mean and unit variance."""
         return (vectors - self.mean) / self.scale
 
+    def class_shares(self, text: TextBatch) -> list[Tensor] | None:
+        """Probabilities [B, U, K] of the classes of each dimension, K of them; none without a head for classes."""
+        if self.classes is None:
+            return None
+        return [logits.softmax(2) for logits in self.classes(self.context(text)[0])]
+
     def loss(self, batch: SamplerBatch, generator: torch.Generator | None = None) -> Tensor:
-        """The prior's loss against the vectors, stage one's or explicit; ``generator`` is of what it draws."""
+        """The prior's loss against the vectors, stage one's or explicit, and that of their classes.
+
+        ``generator`` is of what the prior draws.
+        """
         context, mask = self.context(batch.text)
         there = mask[:, :, None] if batch.exists is None else mask[:, :, None] & batch.exists
         target = Posterior(self.normalise(batch.mean) * there, batch.scale / self.scale, batch.exists)
-        return self.prior.loss(context, target, mask, generator)
+        loss = self.prior.loss(context, target, mask, generator)
+        if self.classes is None or batch.classes is None:
+            return loss
+        return loss + self.classes.loss(context, batch.classes)
 
     def sample(
         self,

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from data_modules.collate import TextItem, text_batch, text_item
+from data_modules.collate import TextItem, no_states, text_batch, text_item
 from data_modules.store import PADDING, UNKNOWN
 from data_modules.text.analysis import TextAnalyser
 from data_modules.text.sentence import PAUSE, Sentence
@@ -212,20 +212,23 @@ class System:
         """Every sentence of every request, its phones checked."""
         spec = self.synthesizer.sampler_specification
         known = set(spec.inventory) - {PADDING, UNKNOWN}
-        sentences = [sentence for script in scripts for sentence in script.sentences]
+        sentences = [s for script in scripts for s in self.analyser.in_context(script.sentences)]
         for sentence in sentences:
             check_phones(sentence, known - {PAUSE})
-        if self.synthesizer.sampler is None:  # stage one reads no BERT
-            states = iter([np.zeros((sentence.tokens, 0), np.float32) for sentence in sentences])
+        tuned = self.experiment.tunes_bert
+        reader = self.analyser.bert.reader if tuned else None
+        if self.synthesizer.sampler is None or tuned:  # stage one reads no BERT, and a trained one is stage two's own
+            states = iter([no_states(sentence) for sentence in sentences])
         else:
             states = iter(self.analyser.states(sentences))
+        read = iter(sentences)
         lines = []
         for number, (request, script) in enumerate(zip(requests, scripts, strict=True)):
             vectors = None
             if request.reference is not None:
                 vectors = self._copied(request.reference, script)
             for place, sentence in enumerate(script.sentences):
-                item = text_item(f"{number}-{place}", sentence, next(states), spec, self.voice)
+                item = text_item(f"{number}-{place}", next(read), next(states), spec, self.voice, reader)
                 pace, pauses = self._timing(script, place)
                 own = None if vectors is None else fit_vectors(vectors, sentence, self.experiment.units)
                 kept = self._kept(request, script, place, item)

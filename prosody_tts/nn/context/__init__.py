@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from data_modules.batches import TextBatch
-from prosody_tts.nn.context.encoders import BertContext, PhoneContext, PunctuationContext, TagContext
+from prosody_tts.nn.context.bert import BertContext, CachedStates, TunedStates
+from prosody_tts.nn.context.encoders import PhoneContext, PunctuationContext, TagContext
 from prosody_tts.nn.context.graph import GraphContext
 
 CONTEXTS: dict[str, type[nn.Module]] = {
@@ -29,6 +30,11 @@ class Contexts(nn.Module):
         self.encoders = nn.ModuleDict(encoders)
         self.width = width * len(encoders)
 
+    @property
+    def tuned(self) -> TunedStates | None:
+        """The BERT that is trained along, if one is."""
+        return next((module for module in self.modules() if isinstance(module, TunedStates)), None)
+
     def forward(self, text: TextBatch) -> Tensor:
         return torch.cat([encoder(text) for encoder in self.encoders.values()], dim=2)
 
@@ -36,9 +42,11 @@ class Contexts(nn.Module):
 __all__ = [
     "CONTEXTS",
     "BertContext",
+    "CachedStates",
     "Contexts",
     "GraphContext",
     "PhoneContext",
     "PunctuationContext",
     "TagContext",
+    "TunedStates",
 ]
