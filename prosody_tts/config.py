@@ -36,9 +36,7 @@ Size = Literal["smoke", "demo", "paper"]
 Units = Literal["utterance", "word", "phone"]
 Context = Literal["phones", "bert", "tags", "punctuation", "graph"]
 Prior = Literal["gaussian", "autoregressive", "flow", "diffusion", "flow_matching", "tokens"]
-Family = Literal[
-    "none", "tacotron2", "durian", "kathaka", "camp", "word", "phone", "explicit", "timing", "prominence"
-]
+Family = Literal["none", "tacotron2", "durian", "kathaka", "camp", "word", "phone", "explicit", "timing", "prominence"]
 AudioPreset = Literal["papers", "hifigan", "speecht5", "vocos", "bigvgan"]
 VocoderName = Literal["griffin_lim", "source_filter", "speecht5", "hifigan", "univnet"]
 

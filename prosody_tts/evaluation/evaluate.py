@@ -15,6 +15,7 @@ from data_modules.collate import text_batch, text_item
 from data_modules.corpora.contract import Progress
 from data_modules.sampler import VectorStore
 from data_modules.store import FeatureStore, Recording, TextStore
+from data_modules.text.bert import PieceReader
 from data_modules.text.sentence import PAUSE, Sentence
 from data_modules.tokens import token_durations
 from prosody_tts import pipeline
@@ -81,15 +82,21 @@ def _synthesizer(stage: Stage) -> Synthesizer:
     return Synthesizer.read(stage.experiment, stage.input("acoustic"), sampler, duration)
 
 
+def _reader(stage: Stage) -> PieceReader | None:
+    """Reads word pieces for a BERT that stage two trained along."""
+    return TextStore(stage.input("text")).reader if stage.experiment.tunes_bert else None
+
+
 def _write_draws(recordings: Sequence[Recording], stage: Stage, folder: Path, progress: Progress) -> None:
     """Draw every sentence in its speaker's voice, once for all that speaker's renditions, and keep what is heard."""
     experiment, synthesizer = stage.experiment, _synthesizer(stage)
     assert synthesizer.sampler is not None
+    reader = _reader(stage)
     groups, hop = _sentences(recordings), experiment.audio.hop / experiment.audio.sample_rate
     found = {}
     for name, group in groups.items():
         first, spec = group[0], synthesizer.sampler_specification
-        item = text_item(name, first.sentence, first.bert, spec, first.utterance.speaker)
+        item = text_item(name, first.sentence, first.bert, spec, first.utterance.speaker, reader)
         count = experiment.evaluation.samples
         vectors = draw(synthesizer.sampler, item, count, experiment.seed, synthesizer.device)
         found[name] = heard(synthesizer, item, vectors, hop)
@@ -101,7 +108,7 @@ def _spoken(recordings: Sequence[Recording], stage: Stage) -> Iterator[tuple[lis
     """Speak each sentence in its speaker's voice; once for all that speaker's renditions where no vector is used."""
     experiment, synthesizer = stage.experiment, _synthesizer(stage)
     oracle = VectorStore(stage.input("acoustic")) if experiment.vectors == "recording" else None
-    reader = TextStore(stage.input("text")).reader if experiment.tunes_bert else None
+    reader = _reader(stage)
     groups = _utterances(recordings) if oracle is not None else _sentences(recordings)
     names = sorted(groups, key=lambda name: (len(groups[name][0].sentence.phones), name))
     for start in range(0, len(names), BATCH):
