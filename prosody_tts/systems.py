@@ -208,7 +208,7 @@ def build_decoder(experiment: Experiment, sizes: Sizes, inputs: int) -> Decoder:
 
 
 def build_postnet(experiment: Experiment, sizes: Sizes, told: int) -> PostNet | None:
-    """The post-net of ``acoustic.postnet``, for steps that are told ``told`` numbers of the text; none without layers."""
+    """The post-net of ``acoustic.postnet``, none without layers; ``told`` numbers tell every step of the text."""
     settings = experiment.acoustic
     if settings.postnet_layers == 0:
         return None

@@ -101,7 +101,14 @@ class HarmonicDecoder(Decoder):
     """All frames at once, by convolutions whose mel has harmonics drawn into it."""
 
     def __init__(
-        self, inputs: int, width: int, kernel: int, layers: int, frames_per_step: int, dropout: float, head: HarmonicHead
+        self,
+        inputs: int,
+        width: int,
+        kernel: int,
+        layers: int,
+        frames_per_step: int,
+        dropout: float,
+        head: HarmonicHead,
     ) -> None:
         super().__init__()
         self.width, self.frames_per_step = width, frames_per_step
