@@ -349,6 +349,9 @@ class AcousticConfig:
     """Its dropout (Tacotron-2: 0.5)."""
     prenet_always: bool = True
     """Whether it drops at synthesis too, as Tacotron-2's does; by ``seed``: the same seed gives the same speech."""
+    postnet: Literal["convolutional", "harmonic"] = "convolutional"
+    """decoder=autoregressive and attention: ``convolutional`` adds to the mel (Tacotron-2); ``harmonic`` draws it anew
+    from what every step read of the text, as decoder=harmonic does (ours)."""
     postnet_layers: int = 0
     """decoder=autoregressive and attention: convolutions of the post-net (Tacotron-2: 5; Kathaka has none); 0 builds
     none."""

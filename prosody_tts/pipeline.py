@@ -33,7 +33,7 @@ VERSIONS = {
     "aligner": 5,
     "alignment": 4,
     "labels": 1,
-    "acoustic": 7,
+    "acoustic": 8,
     "sampler": 5,
     "duration": 1,
     "vocoder": 1,
@@ -64,8 +64,9 @@ PLAIN_OPTIM = {
 #: Settings that only a way of decaying reads.
 DECAYS = {"whole": (), "epochs": ("decay_factor",), "window": ("decay_from", "decay_until")}
 #: Settings of stage one at the values that mean what it did before there was another.
-PLAIN_ACOUSTIC = {"encoder": "fast", "mel_loss": "l1"}
-_FEEDBACK = {"prenet", "prenet_dropout", "prenet_always", "postnet_layers", "own_frames", "own_warmup", "recurrent"}
+PLAIN_ACOUSTIC = {"encoder": "fast", "mel_loss": "l1", "postnet": "convolutional"}
+_FEEDBACK = {"prenet", "prenet_dropout", "prenet_always", "postnet", "postnet_layers", "own_frames"}
+_FEEDBACK |= {"own_warmup", "recurrent"}
 #: Settings that only some encoders and decoders read, by the values of ``acoustic.encoder`` and ``acoustic.decoder``.
 PARTICULAR = {
     "tacotron2": {"phone_recurrent", "conv_dropout"},

@@ -28,12 +28,17 @@ from prosody_tts.nn.context import (
 )
 from prosody_tts.nn.decoders import (
     DECODERS,
+    POSTNETS,
     AttentionDecoder,
     AutoregressiveDecoder,
     CampDecoder,
+    ConvolutionalPostNet,
     Decoder,
     HarmonicDecoder,
+    HarmonicHead,
+    HarmonicPostNet,
     ParallelDecoder,
+    PostNet,
 )
 from prosody_tts.nn.durations import DURATIONS, ERRORS, TARGETS, DurationModel, SeparateDurations
 from prosody_tts.nn.phones import ENCODERS, FastPhoneEncoder, PhoneEncoder, TacotronPhoneEncoder
@@ -174,10 +179,9 @@ def build_separate_durations(experiment: Experiment, sizes: Sizes) -> SeparateDu
 
 def build_decoder(experiment: Experiment, sizes: Sizes, inputs: int) -> Decoder:
     """The decoder of ``acoustic.decoder``, for phone states of ``inputs`` dimensions."""
-    settings, audio = experiment.acoustic, experiment.audio
+    settings = experiment.acoustic
     common: dict[str, Any] = {
         "inputs": inputs,
-        "mels": sizes.mels,
         "frames_per_step": settings.frames_per_step,
         "dropout": settings.dropout,
     }
@@ -187,47 +191,80 @@ def build_decoder(experiment: Experiment, sizes: Sizes, inputs: int) -> Decoder:
         "kernel": settings.kernel,
         "layers": settings.decoder_layers,
     }
-    feedback: dict[str, Any] = {
-        **common,
-        "recurrent": settings.recurrent,
-        "layers": settings.recurrent_layers,
-        "prenet": settings.prenet,
-        "postnet": settings.width,
-        "postnet_layers": settings.postnet_layers,
-        "conv_dropout": settings.conv_dropout,
-        "prenet_dropout": settings.prenet_dropout,
-        "prenet_always": settings.prenet_always,
-        "seed": experiment.seed,
-    }
     apart = settings.reference != "none" and settings.conditioning == "concatenated"
 
-    def harmonic() -> Decoder:
-        from data_modules.audio import mel_channels
-
-        centres, widths = mel_channels(replace(audio, mels=sizes.mels))
-        return HarmonicDecoder(
-            **shape,
-            centres=torch.from_numpy(centres).float(),
-            widths=torch.from_numpy(widths).float(),
-            f0_mean=sizes.f0_mean,
-            f0_scale=sizes.f0_scale,
-        )
+    def feedback(told: int) -> dict[str, Any]:
+        return {
+            **common,
+            "recurrent": settings.recurrent,
+            "layers": settings.recurrent_layers,
+            "prenet": settings.prenet,
+            "postnet": build_postnet(experiment, sizes, told),
+            "prenet_dropout": settings.prenet_dropout,
+            "prenet_always": settings.prenet_always,
+            "seed": experiment.seed,
+        }
 
     makers: dict[type[Decoder], Callable[[], Decoder]] = {
-        ParallelDecoder: lambda: ParallelDecoder(**shape),
-        HarmonicDecoder: harmonic,
-        AutoregressiveDecoder: lambda: AutoregressiveDecoder(**feedback),
+        ParallelDecoder: lambda: ParallelDecoder(**shape, mels=sizes.mels),
+        HarmonicDecoder: lambda: HarmonicDecoder(**shape, head=build_harmonics(experiment, sizes)),
+        AutoregressiveDecoder: lambda: AutoregressiveDecoder(
+            **feedback((inputs + 3) * settings.frames_per_step), mels=sizes.mels
+        ),
         CampDecoder: lambda: CampDecoder(
             **shape,
+            mels=sizes.mels,
             latent=settings.latent if apart else 0,
             recurrent_layers=settings.recurrent_layers,
             conv_dropout=settings.conv_dropout,
         ),
         AttentionDecoder: lambda: AttentionDecoder(
-            **feedback, attention=settings.attention, shortest=settings.shortest, longest=settings.longest
+            **feedback(inputs),
+            mels=sizes.mels,
+            attention=settings.attention,
+            shortest=settings.shortest,
+            longest=settings.longest,
         ),
     }
     return makers[DECODERS[settings.decoder]]()
+
+
+def build_postnet(experiment: Experiment, sizes: Sizes, told: int) -> PostNet | None:
+    """The post-net of ``acoustic.postnet``, none without layers; ``told`` numbers tell every step of the text."""
+    settings = experiment.acoustic
+    if settings.postnet_layers == 0:
+        return None
+    makers: dict[type[PostNet], Callable[[], PostNet]] = {
+        ConvolutionalPostNet: lambda: ConvolutionalPostNet(
+            sizes.mels, settings.width, settings.postnet_layers, settings.conv_dropout
+        ),
+        HarmonicPostNet: lambda: HarmonicPostNet(
+            inputs=told,
+            width=settings.width,
+            kernel=settings.kernel,
+            layers=settings.postnet_layers,
+            dropout=settings.dropout,
+            head=build_harmonics(experiment, sizes),
+        ),
+    }
+    return makers[POSTNETS[settings.postnet]]()
+
+
+def build_harmonics(experiment: Experiment, sizes: Sizes) -> HarmonicHead:
+    """The head that draws harmonics, which knows where the mel's channels lie."""
+    from data_modules.audio import mel_channels
+
+    settings = experiment.acoustic
+    centres, widths = mel_channels(replace(experiment.audio, mels=sizes.mels))
+    return HarmonicHead(
+        width=settings.width,
+        mels=sizes.mels,
+        frames_per_step=settings.frames_per_step,
+        centres=torch.from_numpy(centres).float(),
+        widths=torch.from_numpy(widths).float(),
+        f0_mean=sizes.f0_mean,
+        f0_scale=sizes.f0_scale,
+    )
 
 
 def build_speakers(sizes: Sizes, width: int) -> SpeakerEmbedding | None:

@@ -18,7 +18,7 @@ from data_modules.collate import acoustic_batch, text_batch
 from prosody_tts.config import AcousticConfig, DurationConfig, Experiment, SamplerConfig, Units
 from prosody_tts.nn.conditioning import CONDITIONINGS
 from prosody_tts.nn.context import CONTEXTS
-from prosody_tts.nn.decoders import DECODERS
+from prosody_tts.nn.decoders import DECODERS, POSTNETS
 from prosody_tts.nn.durations import DURATIONS, to_frames
 from prosody_tts.nn.layers import SentenceDropout
 from prosody_tts.nn.phones import ENCODERS
@@ -77,7 +77,11 @@ STAGE_ONES = [
         for u, r in [("word", "none"), *itertools.product(UNITS, REFERENCES)]
     ),
     *({"decoder": name} for name in DECODERS),
-    *({"decoder": name, "postnet_layers": 3, "frames_per_step": 1} for name in ("autoregressive", "attention")),
+    *(
+        {"decoder": name, "postnet": postnet, "postnet_layers": 3, "frames_per_step": step}
+        for name in ("autoregressive", "attention")
+        for step, postnet in enumerate(POSTNETS, start=1)
+    ),
     *({"decoder": name, "conditioning": "concatenated"} for name in DECODERS),
     *({"encoder": name, "phone_recurrent": 2} for name in ENCODERS),
     *({"duration": DurationConfig(network=name)} for name in DURATIONS),  # type: ignore[arg-type]
@@ -131,7 +135,10 @@ def test_padding_changes_nothing_in_stage_one(changes):
 ALONE = [
     *({"decoder": name} for name in DECODERS),
     *({"decoder": name, "prenet_always": False} for name in ("autoregressive", "attention")),
-    *({"decoder": name, "postnet_layers": 2, "frames_per_step": 3} for name in ("autoregressive", "attention")),
+    *(
+        {"decoder": name, "postnet": postnet, "postnet_layers": 2, "frames_per_step": 3}
+        for name, postnet in itertools.product(("autoregressive", "attention"), POSTNETS)
+    ),
     *({"encoder": name} for name in ENCODERS),
 ]
 
