@@ -1,10 +1,11 @@
 """Speed of synthesis: real-time factors of every step, for one sentence at a time on one core.
 
-    python -m benchmarks.synthesis [SYSTEM] [key=value …] [--frames 420] [--repeats 20] [--trained]
+    python -m benchmarks.synthesis [SYSTEM] [key=value …] [--frames 420] [--repeats 20] [--trained] [--json]
 
 A real-time factor is CPU seconds over seconds of speech, the median of the repeats; loading is shown apart. Without
 ``--trained`` the models have random weights and give all phones of the sentence equal durations, so that no corpus
-is needed: what a step costs depends on its shapes alone.
+is needed: what a step costs depends on its shapes alone. A second table adds each vocoder, given the mel it takes, to
+what text to mel costs; ``--json`` prints the figures of both.
 """
 
 from __future__ import annotations
@@ -16,24 +17,28 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import torch
+from rich.console import Console
+from rich.table import Table
 
+from benchmarks.vocoders import fresh
 from data_modules.collate import text_batch, text_item
 from data_modules.store import Specification, inventory_of
 from data_modules.text.analysis import TextAnalyser
 from data_modules.text.sentence import Sentence
 from prosody_tts.command import one_file, split_arguments
-from prosody_tts.config import Experiment, load
+from prosody_tts.config import PRETRAINED, Experiment, load
 from prosody_tts.errors import UserError
 from prosody_tts.speaking.system import System
 from prosody_tts.synthesis import Synthesizer
 from prosody_tts.systems import Sizes, build_acoustic, build_sampler, build_separate_durations
-from prosody_tts.vocoders import build_vocoder
+from prosody_tts.vocoders import VOCODERS, build_vocoder
 
 #: Some 85 phones and 20 words, as in a sentence of read speech.
 TEXT = (
@@ -42,6 +47,8 @@ TEXT = (
 )
 #: The 75th percentile of the testbed's parse graphs' diameters.
 PASSES = 8
+#: Runs of a vocoder, some of which take as long as all else together.
+VOCODER_REPEATS = 3
 
 
 def median_seconds(step: Callable[[], Any], repeats: int) -> float:
@@ -116,6 +123,7 @@ def measure(experiment: Experiment, frames: int, repeats: int, trained: bool) ->
     factors = {name: value / (count * hop) for name, value in seconds.items()}
     factors["text to mel (stages two and one)"] = factors["stage two"] + factors["stage one"]
     factors["all"] = sum(factors[name] for name in steps)
+    to_mel = factors["text to mel (stages two and one)"]
     parameters = [sum(p.numel() for p in m.parameters()) for m in (synthesizer.acoustic, synthesizer.sampler) if m]
     return {
         "system": experiment.system,
@@ -127,16 +135,59 @@ def measure(experiment: Experiment, frames: int, repeats: int, trained: bool) ->
         "seconds_of_speech": round(count * hop, 3),
         "real_time_factor": {name: round(value, 4) for name, value in factors.items()},
         "loading_cpu_seconds": {"text": round(loading_text, 2), "models": round(loading_models, 2)},
+        "vocoders": {name: vocoder_cost(name, experiment, count * hop, to_mel) for name in VOCODERS},
     }
 
 
+def vocoder_cost(name: str, experiment: Experiment, seconds: float, to_mel: float) -> dict[str, float]:
+    """Loading seconds and real-time factors of a vocoder of random weights, on as long a mel of the kind it takes."""
+    audio = load("baseline", [f"audio.preset={PRETRAINED[name]}"]).audio if name in PRETRAINED else experiment.audio
+    start = time.process_time()
+    vocoder = fresh(name, replace(experiment, audio=audio), None)
+    loading = time.process_time() - start
+    frames = round(seconds * audio.sample_rate / audio.hop)
+    mel = torch.randn(1, frames, audio.mels, generator=torch.Generator().manual_seed(0)) - 5
+    with torch.inference_mode():
+        factor = median_seconds(lambda: vocoder(mel, torch.tensor([frames])), VOCODER_REPEATS) / seconds
+    return {
+        "loading_cpu_seconds": round(loading, 2),
+        "real_time_factor": round(factor, 4),
+        "text_to_waveform": round(to_mel + factor, 4),
+    }
+
+
+def show(found: dict[str, Any]) -> None:
+    """Print both tables."""
+    loading = found["loading_cpu_seconds"]
+    steps = Table(
+        "step", "real-time factor", title=f"{found['system']}, size {found['size']}, {found['weights']} weights"
+    )
+    for name, factor in found["real_time_factor"].items():
+        steps.add_row(name, f"{factor:.4f}")
+    vocoders = Table("vocoder", "loading, s", "real-time factor", "text to mel and vocoder")
+    for name, cost in found["vocoders"].items():
+        vocoders.add_row(
+            name,
+            f"{cost['loading_cpu_seconds']:.2f}",
+            f"{cost['real_time_factor']:.4f}",
+            f"{cost['text_to_waveform']:.4f}",
+        )
+    console = Console(width=120)
+    console.print(steps, vocoders)
+    console.print(
+        f"{found['frames']} frames, {found['seconds_of_speech']} s of speech; loading, in CPU-seconds: text analysis "
+        f"{loading['text']}, models {loading['models']}"
+    )
+
+
 def main() -> None:
-    """Measure as the arguments say and print the figures as JSON."""
+    """Measure as the arguments say and print the figures."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("arguments", nargs="*", metavar="SYSTEM key=value", help="experiment and settings")
     parser.add_argument("--frames", type=int, default=420, help="frames of the sentence, with random weights")
     parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--trained", action="store_true", help="the trained system, instead of random weights")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     arguments = parser.parse_intermixed_args()
     torch.set_num_threads(1)
     files, settings = split_arguments(arguments.arguments)
@@ -145,7 +196,10 @@ def main() -> None:
         found = measure(experiment, arguments.frames, arguments.repeats, arguments.trained)
     except UserError as error:
         sys.exit(f"error: {error}")
-    print(json.dumps(found, indent=2, ensure_ascii=False))
+    if arguments.json:
+        print(json.dumps(found, indent=2, ensure_ascii=False))
+    else:
+        show(found)
 
 
 if __name__ == "__main__":

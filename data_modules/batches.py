@@ -14,6 +14,9 @@ from torch import Tensor
 
 from prosody_tts.config import Units
 
+#: A unit without a discrete label.
+NO_CLASS = -1
+
 
 class Batch:
     """Moves every tensor of a dataclass, nested ones included."""
@@ -28,6 +31,23 @@ class Batch:
             elif isinstance(value, dict):
                 moved[item.name] = {k: v.to(*args, **kwargs) if isinstance(v, Tensor) else v for k, v in value.items()}
         return replace(self, **moved)  # type: ignore[type-var]
+
+
+@dataclass
+class PieceBatch(Batch):
+    """Word pieces for a BERT that is trained along, as it reads them (``data_modules.text.bert.Reading``).
+
+    Attributes:
+        ids: [R, L] piece ids of R rows, one a text or more.
+        lengths: [R].
+        places: [B, S] where the state of each piece of the utterance stands among the R * L.
+        spans: [B, W, 2] first and last (excluded) of the S pieces of each token; nothing in the padding.
+    """
+
+    ids: Tensor
+    lengths: Tensor
+    places: Tensor
+    spans: Tensor
 
 
 @dataclass
@@ -48,6 +68,7 @@ class TextBatch(Batch):
         edge_lengths: [B].
         word_to_node: [B, W].
         speakers: [B] number of the speaker (``Specification.speaker_ids``); 0 for one that was not trained on.
+        pieces: word pieces, where BERT is trained along; none where ``bert`` holds its states.
     """
 
     ids: list[str]
@@ -63,6 +84,7 @@ class TextBatch(Batch):
     edge_lengths: Tensor
     word_to_node: Tensor
     speakers: Tensor
+    pieces: PieceBatch | None = None
 
     @property
     def pauses(self) -> Tensor:
@@ -142,6 +164,7 @@ class SamplerBatch(WithText):
         scale: [B, U, D] posterior standard deviation; zeros where stage one is deterministic.
         unit_lengths: [B].
         exists: [B, U, D] which dimensions exist on which units; none where all do.
+        classes: [B, U, D] discrete labels beside the vectors, ``NO_CLASS`` where there is none; none where none are.
     """
 
     text: TextBatch
@@ -149,6 +172,7 @@ class SamplerBatch(WithText):
     scale: Tensor
     unit_lengths: Tensor
     exists: Tensor | None = None
+    classes: Tensor | None = None
 
 
 @dataclass

@@ -11,9 +11,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from data_modules.batches import AcousticBatch, DurationBatch, SamplerBatch, TextBatch
-from data_modules.store import UNKNOWN, AnySpecification, Recording, Specification
+from data_modules.batches import NO_CLASS, AcousticBatch, DurationBatch, PieceBatch, SamplerBatch, TextBatch
+from data_modules.store import UNKNOWN, AnySpecification, Recording, Specification, TextFeatures
+from data_modules.text.bert import PieceReader
 from data_modules.text.sentence import TAGS, Sentence
+
+
+@dataclass(frozen=True)
+class PieceItem:
+    """What a trained BERT reads of one sentence: rows of piece ids, row and column of each own piece [S, 2], and the
+    span [W, 2] of each token."""
+
+    rows: list[Tensor]
+    places: Tensor
+    spans: Tensor
 
 
 @dataclass(frozen=True)
@@ -29,6 +40,7 @@ class TextItem:
     edges: Tensor
     word_to_node: Tensor
     speaker: int = 0
+    pieces: PieceItem | None = None
 
 
 @dataclass(frozen=True)
@@ -48,12 +60,13 @@ class AcousticItem:
 
 @dataclass(frozen=True)
 class SamplerItem:
-    """One sentence with its vectors, ``mean``, ``scale`` and ``exists`` [U, D]."""
+    """One sentence with its vectors, ``mean``, ``scale``, ``exists`` and ``classes`` [U, D]."""
 
     text: TextItem
     mean: Tensor
     scale: Tensor
     exists: Tensor | None = None
+    classes: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -67,9 +80,14 @@ class DurationItem:
 
 
 def text_item(
-    name: str, sentence: Sentence, bert: NDArray[np.float32], spec: AnySpecification, speaker: str
+    name: str,
+    sentence: Sentence,
+    bert: NDArray[np.float32],
+    spec: AnySpecification,
+    speaker: str,
+    reader: PieceReader | None = None,
 ) -> TextItem:
-    """Number a sentence's phones and its speaker, and turn it into tensors."""
+    """Number a sentence's phones and its speaker, and turn it into tensors, its pieces too where a reader is given."""
     unknown = spec.phone_ids[UNKNOWN]
     return TextItem(
         id=name,
@@ -81,7 +99,26 @@ def text_item(
         edges=torch.tensor(sentence.graph.edges, dtype=torch.long).reshape(-1, 2),
         word_to_node=torch.tensor(sentence.graph.word_to_node),
         speaker=spec.speaker_ids.get(speaker, 0),
+        pieces=None if reader is None else _pieces(sentence, reader),
     )
+
+
+def no_states(sentence: Sentence) -> NDArray[np.float32]:
+    """States [W, 0] of a sentence for models that read none."""
+    return np.zeros((sentence.tokens, 0), np.float32)
+
+
+def corpus_item(store: TextFeatures, name: str, spec: AnySpecification, reader: PieceReader | None = None) -> TextItem:
+    """A corpus's utterance as stage two reads it: with BERT's states or, where a reader is given, with word pieces."""
+    sentence = store.text.sentence(name)
+    bert = store.text.bert(name) if reader is None else no_states(sentence)
+    return text_item(name, sentence, bert, spec, store.speaker(name), reader)
+
+
+def _pieces(sentence: Sentence, reader: PieceReader) -> PieceItem:
+    reading = reader.read(sentence)
+    rows = [torch.tensor(row) for row in reading.rows]
+    return PieceItem(rows, torch.tensor(reading.places), torch.tensor(sentence.piece_spans))
 
 
 def acoustic_item(recording: Recording, spec: Specification) -> AcousticItem:
@@ -121,8 +158,19 @@ def _lengths(rows: Sequence[Tensor]) -> Tensor:
     return torch.tensor([len(row) for row in rows])
 
 
+def _piece_batch(items: Sequence[PieceItem]) -> PieceBatch:
+    rows = [row for item in items for row in item.rows]
+    longest = max(map(len, rows))
+    places, first = [], 0
+    for item in items:
+        places.append((first + item.places[:, 0]) * longest + item.places[:, 1])
+        first += len(item.rows)
+    return PieceBatch(padded(rows), _lengths(rows), padded(places), padded([item.spans for item in items]))
+
+
 def text_batch(items: Sequence[TextItem]) -> TextBatch:
     """Pad sentences."""
+    pieces = [item.pieces for item in items if item.pieces is not None]
     return TextBatch(
         ids=[item.id for item in items],
         phones=padded([item.phones for item in items]),
@@ -137,6 +185,7 @@ def text_batch(items: Sequence[TextItem]) -> TextBatch:
         edge_lengths=_lengths([item.edges for item in items]),
         word_to_node=padded([item.word_to_node for item in items]),
         speakers=torch.tensor([item.speaker for item in items]),
+        pieces=_piece_batch(pieces) if pieces else None,
     )
 
 
@@ -159,12 +208,14 @@ def acoustic_batch(items: Sequence[AcousticItem]) -> AcousticBatch:
 def sampler_batch(items: Sequence[SamplerItem]) -> SamplerBatch:
     """Pad sentences and their vectors."""
     masks = [item.exists for item in items if item.exists is not None]
+    classes = [item.classes for item in items if item.classes is not None]
     return SamplerBatch(
         text=text_batch([item.text for item in items]),
         mean=padded([item.mean for item in items]),
         scale=padded([item.scale for item in items]),
         unit_lengths=_lengths([item.mean for item in items]),
         exists=padded(masks) if masks else None,
+        classes=padded(classes, NO_CLASS) if classes else None,
     )
 
 

@@ -12,16 +12,18 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from data_modules.batches import DurationBatch
-from data_modules.collate import DurationItem, duration_batch, text_item
+from data_modules.collate import DurationItem, corpus_item, duration_batch, no_states, text_item
 from data_modules.loaders import BucketSampler, Prepared
 from data_modules.sampler import VectorStore
 from data_modules.store import FeatureStore, Specification
+from data_modules.text.bert import PieceReader
 
 
 class DurationData(LightningDataModule):
     """Serves ``DurationBatch``: texts and the frames of their phones.
 
-    With ``vectors`` each recording's own come along; ``with_bert`` gives the texts the states that stage two reads.
+    With ``vectors`` each recording's own come along; ``with_bert`` gives the texts the states that stage two reads, or
+    with a ``reader`` the word pieces.
     """
 
     def __init__(
@@ -32,6 +34,7 @@ class DurationData(LightningDataModule):
         seed: int,
         vectors: VectorStore | None = None,
         with_bert: bool = False,
+        reader: PieceReader | None = None,
     ) -> None:
         super().__init__()
         self.store = store
@@ -40,12 +43,15 @@ class DurationData(LightningDataModule):
         self.seed = seed
         self.vectors = vectors
         self.with_bert = with_bert
+        self.reader = reader
 
     def item(self, name: str) -> DurationItem:
         """Prepare an utterance."""
-        sentence = self.store.text.sentence(name)
-        bert = self.store.text.bert(name) if self.with_bert else np.zeros((sentence.tokens, 0), np.float32)
-        text = text_item(name, sentence, bert, self.spec, self.store.speaker(name))
+        if self.with_bert:
+            text = corpus_item(self.store, name, self.spec, self.reader)
+        else:
+            sentence = self.store.text.sentence(name)
+            text = text_item(name, sentence, no_states(sentence), self.spec, self.store.speaker(name))
         durations = torch.from_numpy(_durations(self.store, name))
         if self.vectors is None:
             return DurationItem(text, durations)

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from data_modules.batches import NO_CLASS
 from data_modules.corpora.contract import Utterance
 from data_modules.sampler import VectorStore
 from data_modules.store import Packed, write_packed
@@ -25,8 +26,6 @@ from prosody_tts.errors import UserError
 FRAME = 0.0125
 #: Seconds from which a silence between two words is a pause (ours; an aligner's shortest silences are its own doing).
 PAUSE_SECONDS = 0.05
-#: A token without a class.
-NO_CLASS = -1
 
 
 @dataclass(frozen=True, eq=False)

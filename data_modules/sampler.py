@@ -14,9 +14,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from data_modules.batches import SamplerBatch
-from data_modules.collate import SamplerItem, sampler_batch, text_item
+from data_modules.collate import SamplerItem, corpus_item, sampler_batch
 from data_modules.loaders import BucketSampler
 from data_modules.store import AnySpecification, Packed, TextFeatures, write_packed
+from data_modules.text.bert import PieceReader
 from prosody_tts.files import read_json, write_json
 
 
@@ -58,12 +59,25 @@ class VectorStore:
         """Which dimensions exist on which units [U, D]; none where all do."""
         return None if self._exists is None else self._exists[self.rows[name]]
 
+    def classes(self, name: str) -> NDArray[np.int8] | None:
+        """Discrete labels [U, D]; none where there are none."""
+        return None
+
 
 class SamplerData(LightningDataModule):
-    """Serves ``SamplerBatch``: the text of the corpus and its vectors."""
+    """Serves ``SamplerBatch``: the text of the corpus and its vectors.
+
+    With a ``reader`` the texts have their word pieces, for a BERT that is trained along, and not a frozen one's states.
+    """
 
     def __init__(
-        self, store: TextFeatures, vectors: VectorStore, spec: AnySpecification, batch: int, seed: int
+        self,
+        store: TextFeatures,
+        vectors: VectorStore,
+        spec: AnySpecification,
+        batch: int,
+        seed: int,
+        reader: PieceReader | None = None,
     ) -> None:
         super().__init__()
         self.store = store
@@ -71,6 +85,7 @@ class SamplerData(LightningDataModule):
         self.spec = spec
         self.batch = batch
         self.seed = seed
+        self.reader = reader
 
     def statistics(self) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation [D] of the training split's vectors, over the units each dimension exists on."""
@@ -82,16 +97,26 @@ class SamplerData(LightningDataModule):
         # A dimension that never moves carries nothing; blowing its rounding noise up to unit variance would.
         return torch.from_numpy(mean).float(), torch.from_numpy(np.maximum(scale, 1e-3 * scale.max() + 1e-8)).float()
 
+    def training_vectors(self) -> Tensor:
+        """All vectors [N, D] of the training split; a dimension that does not exist on a unit stands at its mean."""
+        mean, rows = self.statistics()[0].numpy(), []
+        for name in self.store.ids("train"):
+            exists = self.vectors.exists(name)
+            vectors = self.vectors.mean(name)
+            rows.append(vectors if exists is None else np.where(exists, vectors, mean))
+        return torch.from_numpy(np.concatenate(rows)).float()
+
     def items(self, ids: Sequence[str]) -> list[SamplerItem]:
         """Prepare utterances."""
         items = []
         for name in ids:
-            sentence, bert = self.store.text.sentence(name), self.store.text.bert(name)
-            text = text_item(name, sentence, bert, self.spec, self.store.speaker(name))
+            text = corpus_item(self.store, name, self.spec, self.reader)
             mean, scale = np.array(self.vectors.mean(name)), np.array(self.vectors.scale(name))
             mask = self.vectors.exists(name)
             exists = None if mask is None else torch.from_numpy(np.array(mask))
-            items.append(SamplerItem(text, torch.from_numpy(mean), torch.from_numpy(scale), exists))
+            found = self.vectors.classes(name)
+            classes = None if found is None else torch.from_numpy(np.array(found))
+            items.append(SamplerItem(text, torch.from_numpy(mean), torch.from_numpy(scale), exists, classes))
         return items
 
     def loader(self, ids: Sequence[str], shuffle: bool) -> DataLoader[SamplerBatch]:

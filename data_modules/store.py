@@ -20,6 +20,7 @@ from data_modules.members import Member
 from data_modules.moments import moments
 from data_modules.records import Named, Records, write_lines
 from data_modules.shards import MEASURES, Sharded
+from data_modules.text.bert import PieceReader
 from data_modules.text.sentence import PAUSE, Sentence
 from data_modules.tokens import token_durations, token_log_f0, token_means
 from prosody_tts.errors import UserError
@@ -265,6 +266,7 @@ class TextStore:
         self.inventory: tuple[str, ...] = tuple(index["inventory"])
         self.passes: int = index["passes"]
         self.bert_size: int = index["bert"]
+        self.reader = PieceReader(**index["reader"])
         self.rows: dict[str, int] = index["utterances"]
         self.sentences = Records(folder / SENTENCES, Sentence.from_dict)
 

@@ -158,6 +158,18 @@ def synthesize(
     file: Annotated[Path | None, typer.Option(help="A file of texts, one a line, or of one SSML document.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of the recordings.")] = Path("out"),
     samples: Annotated[int, typer.Option(min=1, help="Recordings of each text; see synthesis.temperature.")] = 1,
+    best: Annotated[
+        int,
+        typer.Option(min=1, help="Draw so many of each sentence and speak the likeliest, or the likeliest samples."),
+    ] = 1,
+    keep: Annotated[
+        str | None,
+        typer.Option(
+            help="Words that keep their vectors, as in 2,5-7, while the others are drawn given them: those of "
+            "--reference, or else of temperature 0.",
+            show_default=False,
+        ),
+    ] = None,
     pace: Annotated[str | None, typer.Option(help="Factor of speed, as in 0.9 or 90%.", show_default=False)] = None,
     pitch: Annotated[str | None, typer.Option(help="Shift of F0, as in +2st or -10%.", show_default=False)] = None,
     pitch_range: Annotated[
@@ -199,9 +211,10 @@ def synthesize(
     Trains it first if need be; reads stdin where there is no --text or --file.
     """
     from prosody_tts.pipeline import check_speaks_text
-    from prosody_tts.speaking.controls import read_control, read_span
+    from prosody_tts.speaking.controls import read_control, read_span, read_words
 
     experiment = _experiment(arguments)
+    kept = () if keep is None else read_words(keep)
     control, spans = read_control(pace, pitch, pitch_range, energy), tuple(map(read_span, word or ()))
     if reference is None and (reference_text is not None or textgrid is not None):
         raise UserError("--reference-text and --textgrid tell of a recording; name it with --reference")
@@ -212,15 +225,19 @@ def synthesize(
     if phones and len(phones) != len(texts):
         raise UserError(f"there are {len(texts)} texts and phones of {len(phones)}; give --phones once for each text")
     from data_modules.text.analysis import TextAnalyser
+    from prosody_tts.speaking.drawing import Drawing, check_drawing
     from prosody_tts.speaking.reference import Reference, check_reference, check_utterance
     from prosody_tts.speaking.system import Request, read_request, synthesize
 
+    drawing = Drawing(tuple(range(samples)), experiment.synthesis.temperature, best)
+    check_drawing(experiment, drawing, bool(kept), reference is not None)
     copied = None if reference is None else Reference(reference, reference_text, textgrid)
     if copied is not None:
         check_reference(copied, experiment)
-        experiment = replace(experiment, vectors="recording")  # stage two has no say
+        if not kept:
+            experiment = replace(experiment, vectors="recording")  # stage two has no say
     given: Sequence[str | None] = phones or [None] * len(texts)
-    requests = [Request(one, control, spans, line, copied, ssml) for one, line in zip(texts, given, strict=True)]
+    requests = [Request(one, control, spans, line, copied, ssml, kept) for one, line in zip(texts, given, strict=True)]
     analyser = TextAnalyser(experiment)
     scripts = [read_request(request, experiment, analyser) for request in requests]
     if print_phones:
@@ -231,7 +248,7 @@ def synthesize(
         _run(experiment, workers, PREPARATION)
         check_utterance(copied, experiment, scripts)
     _run(experiment, workers, TRAINING)
-    for path in synthesize(experiment, requests, out, samples, json, picture, scripts, analyser):
+    for path in synthesize(experiment, requests, out, samples, json, picture, scripts, analyser, best):
         print(path)
 
 

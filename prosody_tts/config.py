@@ -34,9 +34,9 @@ Part = Literal[
 ]
 Size = Literal["smoke", "demo", "paper"]
 Units = Literal["utterance", "word", "phone"]
-Context = Literal["phones", "bert", "tags", "graph"]
+Context = Literal["phones", "bert", "tags", "punctuation", "graph"]
 Prior = Literal["gaussian", "autoregressive", "flow", "diffusion", "flow_matching", "tokens"]
-Family = Literal["none", "tacotron2", "durian", "kathaka", "camp", "word", "phone", "explicit"]
+Family = Literal["none", "tacotron2", "durian", "kathaka", "camp", "word", "phone", "explicit", "timing", "prominence"]
 AudioPreset = Literal["papers", "hifigan", "speecht5", "vocos", "bigvgan"]
 VocoderName = Literal["griffin_lim", "source_filter", "speecht5", "hifigan", "univnet"]
 
@@ -53,6 +53,12 @@ CORPUS_PATHS = {
 
 #: Corpora of labels without recordings, and the dimensions of their explicit vectors, in order.
 LABELS: dict[str, tuple[str, ...]] = {"ljspeech_timing": ("timing", "pause"), "helsinki": ("prominence", "boundary")}
+
+#: Corpora whose names tell what is read before and after an utterance.
+ORDERED: tuple[CorpusName, ...] = ("ljspeech", "libritts", "libritts_r", "ljspeech_timing", "helsinki")
+
+#: How many discrete classes each dimension of a corpus's labels has beside its numbers; 0 where there are none.
+LABEL_CLASSES: dict[str, tuple[int, ...]] = {"ljspeech_timing": (0, 2), "helsinki": (3, 3)}
 
 #: Dimensions of explicit vectors by unit, in order (``nn.reference.explicit``).
 EXPLICIT: dict[Units, tuple[str, ...]] = {
@@ -128,6 +134,10 @@ class DataConfig:
     """Real corpora: share of sentences held out for development."""
     test_share: float = 0.12
     """Real corpora: share of sentences held out for testing."""
+    dev_count: int | None = None
+    """Real corpora: how many sentences are held out for development; none holds out ``dev_share`` of them."""
+    test_count: int | None = None
+    """Real corpora: how many sentences are held out for testing; none holds out ``test_share`` of them."""
     min_seconds: float = 1.0
     """Real corpora: shorter recordings are left out."""
     max_seconds: float = 15.0
@@ -210,7 +220,8 @@ class TextConfig:
     """Layer whose states are used; 0 is the embedding layer, -1 the last. The default is MiniLM's best on the testbed's
     development split: its last layers were tuned for one vector a sentence (ours)."""
     neighbours: int = 0
-    """Sentences before and after it that BERT reads besides, where the corpus knows them (both papers ask for it)."""
+    """Sentences before and after it that BERT reads besides, as far as they fit (both papers ask for it): of ljspeech,
+    ljspeech_timing, libritts, libritts_r and helsinki, whose names tell the order, and of text that is spoken."""
     tree: Literal["dependency", "constituency", "gold"] = "dependency"
     """Parse graph: spaCy's dependency tree, phrases projected from it, or the corpus's gold phrase tree."""
 
@@ -338,6 +349,9 @@ class AcousticConfig:
     """Its dropout (Tacotron-2: 0.5)."""
     prenet_always: bool = True
     """Whether it drops at synthesis too, as Tacotron-2's does; by ``seed``: the same seed gives the same speech."""
+    postnet: Literal["convolutional", "harmonic"] = "convolutional"
+    """decoder=autoregressive and attention: ``convolutional`` adds to the mel (Tacotron-2); ``harmonic`` draws it anew
+    from what every step read of the text, as decoder=harmonic does (ours)."""
     postnet_layers: int = 0
     """decoder=autoregressive and attention: convolutions of the post-net (Tacotron-2: 5; Kathaka has none); 0 builds
     none."""
@@ -420,10 +434,16 @@ class SamplerConfig:
     """BERT's states from the cache, or BERT trained along, as both papers do, at ``bert_rate``."""
     bert_rate: float = 5e-5
     """Peak learning rate of a tuned BERT (ours; the papers print none)."""
+    bert_tuned: int | None = None
+    """Layers of a tuned BERT that are trained, counted from ``text.bert_layer`` downwards; those below stay as they
+    are, with the embeddings. None trains all (ours)."""
     graph: Literal["gat", "gatv2", "gated"] = "gat"
     """Message passing: graph attention (Kathaka), its second version, or gated recurrent units (ours)."""
     passes: int | None = None
     """Graph message passes; none takes the 75th percentile of the corpus's graph diameters, as Kathaka does."""
+    classes_weight: float = 0.0
+    """Corpora of labels: weight of the cross-entropy of the discrete classes beside the labels' own loss; the head that
+    it trains then decides on classes. 0 has no head, and thresholds on predicted labels decide (ours)."""
     optim: OptimConfig = field(default_factory=lambda: OptimConfig(learning_rate=2e-3, epochs=12, batch=32))
     """Optimisation; the epoch that is best on the development split is kept (ours)."""
 
@@ -687,6 +707,11 @@ class Experiment:
         return len(EXPLICIT[self.units]) if self.acoustic.reference == "explicit" else self.acoustic.latent
 
     @property
+    def tunes_bert(self) -> bool:
+        """Whether stage two trains BERT along."""
+        return self.sampler.bert == "tuned" and "bert" in self.sampler.contexts
+
+    @property
     def duration_vectors(self) -> Literal["none", "recording", "sampled"]:
         """Vectors on which a separate duration model is trained: ``duration.vectors`` where there is a stage two."""
         if self.acoustic.reference == "none":
@@ -901,6 +926,8 @@ def _validate(experiment: Experiment) -> None:
         "data.train_sentences": experiment.data.train_sentences,
         "data.test_sentences": experiment.data.test_sentences,
         "data.dev_sentences": experiment.data.dev_sentences,
+        "data.dev_count": 1 if experiment.data.dev_count is None else experiment.data.dev_count,
+        "data.test_count": 1 if experiment.data.test_count is None else experiment.data.test_count,
         "data.renditions": experiment.data.renditions,
         "data.speakers": experiment.data.speakers,
         "vocoder.width": experiment.vocoder.width,
@@ -935,8 +962,25 @@ def _validate(experiment: Experiment) -> None:
     }.items():
         if number < 0:
             raise UserError(f"{name}={number} must not be negative")
+    if experiment.text.neighbours > 0 and experiment.corpus not in ORDERED:
+        raise UserError(
+            f"text.neighbours={experiment.text.neighbours} needs a corpus that knows what is read before and after a "
+            f"sentence ({', '.join(ORDERED)}), and corpus={experiment.corpus} does not; leave it out"
+        )
     if experiment.sampler.bert_rate <= 0:
         raise UserError(f"sampler.bert_rate={experiment.sampler.bert_rate:g} must be above 0")
+    if experiment.sampler.bert_tuned is not None and experiment.sampler.bert_tuned < 1:
+        raise UserError(
+            f"sampler.bert_tuned={experiment.sampler.bert_tuned} must be at least 1; null trains all layers, and "
+            "sampler.bert=frozen none"
+        )
+    if experiment.sampler.classes_weight < 0:
+        raise UserError(f"sampler.classes_weight={experiment.sampler.classes_weight:g} must not be negative")
+    if experiment.sampler.classes_weight > 0 and experiment.vectors != "labels":
+        raise UserError(
+            f"sampler.classes_weight={experiment.sampler.classes_weight:g} is for corpora of labels, which have "
+            f"classes; {experiment.system} has none, so leave it out"
+        )
     if experiment.sampler.huber <= 0:
         raise UserError(f"sampler.huber={experiment.sampler.huber} must be above 0")
     if experiment.synthesis.temperature < 0:

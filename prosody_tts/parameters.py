@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from data_modules.text.bert import Bert
 from prosody_tts.config import Experiment
 from prosody_tts.systems import Sizes, build_acoustic, build_sampler
 
@@ -44,7 +45,8 @@ def _counts(experiment: Experiment) -> Iterator[Count]:
     if experiment.vectors != "labels":
         yield from _of("acoustic", build_acoustic(experiment, sizes))
     if experiment.vectors in {"predicted", "labels"}:
-        yield from _of("sampler", build_sampler(experiment, sizes))
+        bert = Bert.of(experiment.text).blank() if experiment.tunes_bert else None
+        yield from _of("sampler", build_sampler(experiment, sizes, bert))
 
 
 def _of(stage: str, model: nn.Module) -> Iterator[Count]:

@@ -28,12 +28,12 @@ from prosody_tts.files import digest, file_digest, read_json, write_json
 #: Raised by one when the code of a stage changes what it computes.
 VERSIONS = {
     "corpus": 1,
-    "text": 1,
+    "text": 2,
     "audio": 1,
     "aligner": 5,
     "alignment": 4,
     "labels": 1,
-    "acoustic": 7,
+    "acoustic": 8,
     "sampler": 5,
     "duration": 1,
     "vocoder": 1,
@@ -41,8 +41,8 @@ VERSIONS = {
     "language": 1,
     "speech": 1,
     "recogniser": 1,
-    "evaluate": 1,
-    "report": 2,
+    "evaluate": 2,
+    "report": 3,
 }
 #: Audio settings at the values that leave a recording and its analysis as they are without them.
 PLAIN_AUDIO = {
@@ -68,8 +68,9 @@ PLAIN_OPTIM = {
 #: Settings that only a way of decaying reads.
 DECAYS = {"whole": (), "epochs": ("decay_factor",), "window": ("decay_from", "decay_until")}
 #: Settings of stage one at the values that mean what it did before there was another.
-PLAIN_ACOUSTIC = {"encoder": "fast", "mel_loss": "l1"}
-_FEEDBACK = {"prenet", "prenet_dropout", "prenet_always", "postnet_layers", "own_frames", "own_warmup", "recurrent"}
+PLAIN_ACOUSTIC = {"encoder": "fast", "mel_loss": "l1", "postnet": "convolutional"}
+_FEEDBACK = {"prenet", "prenet_dropout", "prenet_always", "postnet", "postnet_layers", "own_frames"}
+_FEEDBACK |= {"own_warmup", "recurrent"}
 #: Settings that only some encoders and decoders read, by the values of ``acoustic.encoder`` and ``acoustic.decoder``.
 PARTICULAR = {
     "tacotron2": {"phone_recurrent", "conv_dropout"},
@@ -78,6 +79,19 @@ PARTICULAR = {
     "attention": _FEEDBACK
     | {"recurrent_layers", "conv_dropout", "attention", "guide_weight", "stop_weight", "shortest", "longest"},
 }
+#: Settings of stage two that only some priors read.
+PRIORS_READ = {
+    "gaussian": {"kl_direction", "rank"},
+    "autoregressive": {"huber", "own"},
+    "flow": {"transforms", "bins"},
+    "diffusion": {"denoiser_layers"},
+    "flow_matching": {"denoiser_layers"},
+    "tokens": {"codes", "codebooks"},
+}
+#: Priors that draw in ``synthesis.steps``.
+IN_STEPS = {"diffusion", "flow_matching"}
+#: Settings of stage two that only a context reads.
+CONTEXTS_READ = {"bert": {"bert", "bert_rate"}, "graph": {"graph", "passes"}}
 #: Settings of a joint duration model at the values it has always had.
 PLAIN_DURATIONS = {"network": "convolutional", "target": "log", "error": "l1"}
 #: Settings of a language model that only its draws read.
@@ -162,14 +176,13 @@ def plan(experiment: Experiment) -> list[Stage]:
         return _plan_recogniser(experiment)
     if experiment.backbone == "tokens":
         return _plan_tokens(experiment)
-    settings = to_plain(experiment)
     stages, data, phones = _begin(experiment, aligns=not experiment.exact_times)
     vocoder = _add_vocoder(stages)
     own = {"acoustic": _acoustic_settings(experiment), "phones": phones, "seed": experiment.seed}
     stages.add("acoustic", _acoustic_label(experiment), data, own, depends=["alignment"])
     reads = [*data, "acoustic"]
     if experiment.vectors == "predicted":
-        own = {"sampler": _with_optim(settings["sampler"]), "seed": experiment.seed}
+        own = {"sampler": _sampler_settings(experiment), "seed": experiment.seed}
         contexts = "+".join(experiment.sampler.contexts)
         stages.add("sampler", f"sampler {experiment.sampler.prior} ({contexts}) of {experiment.system}", reads, own)
         reads.append("sampler")
@@ -186,7 +199,9 @@ def plan(experiment: Experiment) -> list[Stage]:
         reads.append("duration")
         shaping.append("duration")
     copy, measured = _evaluations(stages, data, vocoder)
-    own = {**measured, "vectors": experiment.vectors, "seed": experiment.seed}
+    own = {**measured, "vectors": experiment.vectors, "seed": experiment.seed, **_draws(experiment)}
+    if experiment.vectors == "predicted":
+        own["evaluation"] = {**measured["evaluation"], **_samples(experiment)}
     shaping += vocoder
     evaluate = stages.make("evaluate", f"evaluate {experiment.system}", [*reads, *vocoder], own, depends=shaping)
     return [*stages.stages.values(), copy, evaluate]
@@ -209,6 +224,7 @@ def _begin(experiment: Experiment, aligns: bool) -> tuple[_Plan, list[str], dict
         corpus = {**corpus, "textgrids": textgrids_identity(experiment)}
     if experiment.data.speeds:
         corpus = {**corpus, "speeds": list(experiment.data.speeds)}
+    corpus |= _neighbours(experiment)
     stages.add("corpus", f"corpus {experiment.corpus}", [], {"name": experiment.corpus, **corpus})
     stages.add("text", "text analysis", ["corpus"], text)
     stages.add("audio", "mel, F0, energy", ["corpus"], _audio_settings(experiment))
@@ -278,7 +294,7 @@ def _plan_recogniser(experiment: Experiment) -> list[Stage]:
     del own["recogniser"]["beams"]
     label = f"recogniser ({hears})"
     stages.add("recogniser", label, reads, own, depends=["text", *heard])
-    measured = {"split": experiment.evaluation.split, "limit": experiment.evaluation.limit}
+    measured: dict[str, Any] = {"split": experiment.evaluation.split, "limit": experiment.evaluation.limit}
     own = {"evaluation": measured, "beams": experiment.recogniser.beams}
     test = stages.make("evaluate", f"evaluate {experiment.system}", [*reads, "recogniser"], own)
     return [*stages.stages.values(), test]
@@ -295,9 +311,10 @@ def _tokenizer_settings(experiment: Experiment) -> dict[str, Any]:
 def _evaluations(stages: _Plan, data: Sequence[str], vocoder: Sequence[str]) -> tuple[Stage, dict[str, Any]]:
     """The evaluation of copy synthesis, and the settings that shape any evaluation."""
     experiment, settings = stages.experiment, to_plain(stages.experiment)
-    measured = {"split": experiment.evaluation.split, "limit": experiment.evaluation.limit}
+    measured: dict[str, Any] = {"split": experiment.evaluation.split, "limit": experiment.evaluation.limit}
     # Every held-out sentence is spoken in its own speaker's voice.
-    unused = {"speaker", "vocoder_path", *(["iterations"] if experiment.synthesis.vocoder != "griffin_lim" else [])}
+    unused = {"speaker", "vocoder_path", "steps"}
+    unused |= {"iterations"} if experiment.synthesis.vocoder != "griffin_lim" else set()
     synthesis = {name: value for name, value in settings["synthesis"].items() if name not in unused}
     own = {"evaluation": measured, "synthesis": synthesis}
     copy = stages.make(
@@ -381,20 +398,31 @@ def vocoder_label(experiment: Experiment) -> str:
 
 def _plan_labels(experiment: Experiment) -> list[Stage]:
     """The stages of a system that learns labels: explicit vectors instead of a stage one, and no speech."""
-    settings = to_plain(experiment)
     stages = _Plan(experiment)
-    corpus = CORPORA[experiment.corpus]().identity(experiment)
+    corpus = {**CORPORA[experiment.corpus]().identity(experiment), **_neighbours(experiment)}
     stages.add("corpus", f"corpus {experiment.corpus}", [], {"name": experiment.corpus, **corpus})
     stages.add("text", "text analysis", ["corpus"], _text_settings(experiment))
     data = ["corpus", "text"]
     stages.add("labels", "labels of words and pauses", data, {"dimensions": list(LABELS[experiment.corpus])})
     reads = [*data, "labels"]
     contexts = "+".join(experiment.sampler.contexts)
-    own = {"sampler": _with_optim(settings["sampler"]), "seed": experiment.seed}
+    own = {"sampler": _sampler_settings(experiment), "seed": experiment.seed}
     stages.add("sampler", f"sampler {experiment.sampler.prior} ({contexts}) of {experiment.system}", reads, own)
-    measured = {"split": experiment.evaluation.split, "limit": experiment.evaluation.limit}
+    measured = {"split": experiment.evaluation.split, "limit": experiment.evaluation.limit, **_samples(experiment)}
     own = {"evaluation": measured, "temperature": experiment.synthesis.temperature, "seed": experiment.seed}
+    own |= _draws(experiment)
     return [*stages.stages.values(), stages.make("evaluate", f"evaluate {experiment.system}", [*reads, "sampler"], own)]
+
+
+def _samples(experiment: Experiment) -> dict[str, int]:
+    """How often an evaluation draws, where it does: only systems whose vectors are predicted can."""
+    return {"samples": experiment.evaluation.samples} if experiment.evaluation.samples else {}
+
+
+def _neighbours(experiment: Experiment) -> dict[str, int]:
+    """What a corpus is told of the sentences around each, if it is asked for them."""
+    count = experiment.text.neighbours
+    return {"neighbours": count} if count else {}
 
 
 def check_speaks_text(experiment: Experiment) -> None:
@@ -469,6 +497,22 @@ def _acoustic_settings(experiment: Experiment) -> dict[str, Any]:
     duration = to_plain(experiment.duration)
     joint = {name: duration[name] for name, value in PLAIN_DURATIONS.items() if duration[name] != value}
     return {**heard, "duration": joint} if joint else heard
+
+
+def _sampler_settings(experiment: Experiment) -> dict[str, Any]:
+    """The settings that stage two reads: those of other priors, and of contexts it has not, say nothing."""
+    own = experiment.sampler
+    left_out = set().union(*PRIORS_READ.values()) - PRIORS_READ[own.prior]
+    left_out |= set().union(*(names for name, names in CONTEXTS_READ.items() if name not in own.contexts))
+    if own.bert == "frozen":
+        left_out.add("bert_rate")
+    return {name: value for name, value in _with_optim(to_plain(own)).items() if name not in left_out}
+
+
+def _draws(experiment: Experiment) -> dict[str, Any]:
+    """How stage two draws, where its prior can be asked for more or fewer steps."""
+    drawn = experiment.vectors in {"predicted", "labels"} and experiment.sampler.prior in IN_STEPS
+    return {"steps": experiment.synthesis.steps} if drawn else {}
 
 
 def _duration_settings(experiment: Experiment) -> dict[str, Any]:
@@ -557,7 +601,7 @@ def git_commit() -> str:
 @cache
 def versions() -> dict[str, str]:
     """Versions of Python and of the libraries that shape results."""
-    names = ("torch", "lightning", "transformers", "torch-geometric", "spacy", "numpy", "praat-parselmouth")
+    names = ("torch", "lightning", "transformers", "torch-geometric", "spacy", "numpy", "praat-parselmouth", "zuko")
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
 
 

@@ -20,6 +20,7 @@ from data_modules.audio import analyse, first_centre, with_frames
 from data_modules.collate import acoustic_batch
 from data_modules.corpora import CORPORA
 from data_modules.corpora.contract import Fault, Progress, Utterance
+from data_modules.corpora.order import PLACES, with_neighbours
 from data_modules.corpora.perturbed import original, perturbed
 from data_modules.corpora.splits import leak_warning, leaking
 from data_modules.duration import DurationData, group_statistics
@@ -40,6 +41,7 @@ from data_modules.store import (
     write_packed,
 )
 from data_modules.text.analysis import TextAnalyser
+from data_modules.text.bert import Bert
 from data_modules.text.sentence import PAUSE, Sentence
 from data_modules.tokens import exact_durations
 from data_modules.vocoder import VocoderData
@@ -83,6 +85,8 @@ def run_corpus(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]
     corpus = CORPORA[stage.experiment.corpus]().build(stage.experiment, folder, progress)
     if stage.experiment.textgrids is not None:
         corpus = attach(corpus, stage.experiment, progress)
+    if stage.experiment.text.neighbours:
+        corpus = with_neighbours(corpus, PLACES[stage.experiment.corpus], stage.experiment.text.neighbours)
     copies = perturbed(corpus.utterances, stage.experiment.data.speeds)
     CorpusStore.write(folder, (*corpus.utterances, *copies), corpus.faults)
     leaks = leaking(corpus.utterances)
@@ -110,6 +114,7 @@ def run_text(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]:
         "inventory": list(inventory_of(sentences, analyser.inventory())),
         "passes": int(np.ceil(np.percentile([s.graph.diameter for s in sentences], 75))),
         "bert": analyser.bert.size,
+        "reader": asdict(analyser.bert.reader),
         "utterances": rows,
     }
     write_json(folder / "index.json", index)
@@ -125,7 +130,7 @@ def write_sentences(
     rows: dict[str, int] = {}
     firsts: list[int] = []  # the utterance whose analysis a text's is
     for place, utterance in enumerate(corpus.utterances):
-        key = digest([utterance.text, _given_phones(utterance), utterance.tree])
+        key = digest([utterance.text, _given_phones(utterance), utterance.tree, utterance.before, utterance.after])
         rows[utterance.id] = texts.setdefault(key, len(texts))
         if len(texts) > len(firsts):
             firsts.append(place)
@@ -151,7 +156,10 @@ def _analysed(
     for start in range(0, len(places), TEXTS):
         batch = [corpus.utterances[place] for place in places[start : start + TEXTS]]
         results = analyser.analyse_each(
-            [u.text for u in batch], [_given_phones(u) for u in batch], [u.tree for u in batch]
+            [u.text for u in batch],
+            [_given_phones(u) for u in batch],
+            [u.tree for u in batch],
+            [(u.before, u.after) for u in batch],
         )
         yield from ((utterance.id, result) for utterance, result in zip(batch, results, strict=True))
         progress(start + len(batch), len(places), "parsing and pronouncing")
@@ -426,17 +434,20 @@ def run_sampler(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any
     source = "labels" if "labels" in stage.inputs else "acoustic"
     store = text_of(stage)
     spec = store.specification()
-    vectors = VectorStore(stage.input(source))
-    data = SamplerData(store, vectors, spec, settings.optim.batch, experiment.seed)
+    vectors = LabelStore(stage.input(source)) if source == "labels" else VectorStore(stage.input(source))
+    reader = store.text.reader if experiment.tunes_bert else None
+    data = SamplerData(store, vectors, spec, settings.optim.batch, experiment.seed, reader)
+    bert = Bert.of(experiment.text).trainable() if experiment.tunes_bert else None
     torch.manual_seed(experiment.seed)
-    model = build_sampler(experiment, Sizes.of(spec))
+    model = build_sampler(experiment, Sizes.of(spec), bert)
     mean, scale = data.statistics()
     model.mean.copy_(mean)
     model.scale.copy_(scale)
+    model.prior.prepare(model.normalise(data.training_vectors()), experiment.seed)
     module = SamplerStage(model, settings, spec, stage.inputs[source])
     loggers = lightning_loggers(experiment, folder, "sampler")
     metrics = fit(
-        module, data, settings.optim, experiment.run, experiment.seed, folder, loggers, progress, "dev/vector_mse"
+        module, data, settings.optim, experiment.run, experiment.seed, folder, loggers, progress, module.watched
     )
     return {**metrics, "parameters": sum(p.numel() for p in module.parameters())}
 
@@ -453,7 +464,8 @@ def run_duration(stage: Stage, folder: Path, progress: Progress) -> dict[str, An
     elif experiment.duration_vectors == "sampled":
         source = SampledVectors(load_sampler(stage.input("sampler"), stage.inputs["acoustic"])[0])
     sampled = experiment.duration_vectors == "sampled"
-    data = DurationData(store, spec, settings.optim.batch, experiment.seed, vectors, with_bert=sampled)
+    reader = store.text.reader if experiment.tunes_bert else None
+    data = DurationData(store, spec, settings.optim.batch, experiment.seed, vectors, sampled, reader)
     torch.manual_seed(experiment.seed)
     model = build_separate_durations(experiment, Sizes.of(spec))
     model.durations.target.learn(*group_statistics(store))

@@ -14,12 +14,14 @@ from torch import Tensor
 
 from data_modules.batches import AcousticBatch, Batch, TextBatch
 from data_modules.store import AnySpecification, Specification, read_specification
+from data_modules.text.bert import untrained
 from prosody_tts import pipeline
 from prosody_tts.config import Experiment, RunConfig, from_plain
 from prosody_tts.errors import UserError, nearest
 from prosody_tts.files import atomic, read_json
 from prosody_tts.nn.acoustic import AcousticModel, Rendered
 from prosody_tts.nn.durations import SeparateDurations, at_pace
+from prosody_tts.nn.priors import Known
 from prosody_tts.nn.sampler import SamplerModel
 from prosody_tts.nn.vocoders import Vocoder
 from prosody_tts.stages.fit import BEST, CHECKPOINT, load_checkpoint
@@ -128,8 +130,10 @@ def load_acoustic(folder: Path) -> tuple[AcousticModel, Specification]:
     return model, spec
 
 
-def load_sampler(folder: Path, acoustic: str) -> tuple[SamplerModel, AnySpecification]:
+def load_sampler(folder: Path, acoustic: str, steps: int | None = None) -> tuple[SamplerModel, AnySpecification]:
     """Rebuild stage two from its folder; ``acoustic`` is the identity of the stage one, or the labels, it must fit.
+
+    ``steps`` is how many a draw has of priors that draw in steps; none is their own number.
 
     Raises:
         UserError: it was trained on another stage one's vectors, or the checkpoint is missing or damaged.
@@ -143,7 +147,10 @@ def load_sampler(folder: Path, acoustic: str) -> tuple[SamplerModel, AnySpecific
         )
     experiment = from_plain(read_json(folder / pipeline.SETTINGS))
     spec = read_specification(checkpoint["specification"])
-    model = build_sampler(experiment, Sizes.of(spec))
+    bert = untrained(checkpoint["bert"]) if "bert" in checkpoint else None
+    model = build_sampler(experiment, Sizes.of(spec), bert)
+    if steps is not None:
+        model.prior.steps = steps
     fill(model, checkpoint["state_dict"], folder)
     return model, spec
 
@@ -222,16 +229,23 @@ class Synthesizer:
         durations = None if duration is None else load_durations(duration, vectors)
         if sampler is None:
             return Synthesizer(stage_one, spec, None, vocoder, durations=durations, device=device)
-        stage_two, sampler_spec = load_sampler(sampler, acoustic.name)
+        stage_two, sampler_spec = load_sampler(sampler, acoustic.name, experiment.synthesis.steps)
         return Synthesizer(stage_one, spec, stage_two, vocoder, sampler_spec, durations, device)
 
     @torch.inference_mode()
-    def predict(self, text: TextBatch, temperature: float, seed: int) -> Tensor | None:
-        """Stage two's vectors [B, U, D]; none for a system without vectors."""
+    def predict(self, text: TextBatch, temperature: float, seed: int, known: Known | None = None) -> Tensor | None:
+        """Stage two's vectors [B, U, D], given those of units that are ``known``; none for a system without vectors."""
         if self.sampler is None:
             return None
         generator = torch.Generator(self.device).manual_seed(seed)
-        return self.sampler.sample(text.to(self.device), temperature, generator)
+        given = None if known is None else Known(known.values.to(self.device), known.where.to(self.device))
+        return self.sampler.sample(text.to(self.device), temperature, generator, given)
+
+    @torch.inference_mode()
+    def log_likelihood(self, text: TextBatch, vectors: Tensor) -> Tensor:
+        """Nats [B] of vectors [B, U, D] by stage two's prior, which must have a likelihood."""
+        assert self.sampler is not None, "a system without stage two has no likelihood"
+        return self.sampler.log_likelihood(text.to(self.device), vectors.to(self.device)).cpu()
 
     @torch.inference_mode()
     def encode(self, batch: AcousticBatch) -> Tensor | None:

@@ -7,28 +7,55 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from torch import nn
 
 from data_modules.scripts import FIRST_PHONE
 from data_modules.store import AnySpecification, Specification
 from data_modules.text.sentence import NODE_LABELS, TAGS
-from prosody_tts.config import AcousticConfig, DurationConfig, Experiment
+from prosody_tts.config import LABEL_CLASSES, AcousticConfig, DurationConfig, Experiment, SamplerConfig
 from prosody_tts.nn.acoustic import AcousticModel
+from prosody_tts.nn.classes import ClassHead
 from prosody_tts.nn.conditioning import CONDITIONINGS, Contour
-from prosody_tts.nn.context import CONTEXTS, BertContext, Contexts, GraphContext, PhoneContext, TagContext
+from prosody_tts.nn.context import (
+    CONTEXTS,
+    BertContext,
+    CachedStates,
+    Contexts,
+    GraphContext,
+    PhoneContext,
+    PunctuationContext,
+    TagContext,
+    TunedStates,
+)
 from prosody_tts.nn.decoders import (
     DECODERS,
+    POSTNETS,
     AttentionDecoder,
     AutoregressiveDecoder,
     CampDecoder,
+    ConvolutionalPostNet,
     Decoder,
     HarmonicDecoder,
+    HarmonicHead,
+    HarmonicPostNet,
     ParallelDecoder,
+    PostNet,
 )
 from prosody_tts.nn.durations import DURATIONS, ERRORS, TARGETS, DurationModel, SeparateDurations
 from prosody_tts.nn.language.heads import HEADS as LANGUAGE_HEADS
 from prosody_tts.nn.language.model import SpeechLanguageModel
 from prosody_tts.nn.phones import ENCODERS, FastPhoneEncoder, PhoneEncoder, TacotronPhoneEncoder
-from prosody_tts.nn.priors import AutoregressivePrior, GaussianPrior
+from prosody_tts.nn.priors import (
+    PRIORS,
+    AutoregressivePrior,
+    DiffusionPrior,
+    FlowMatchingPrior,
+    FlowPrior,
+    GaussianPrior,
+    Prior,
+    TokensPrior,
+)
+from prosody_tts.nn.priors.denoiser import Denoiser
 from prosody_tts.nn.recogniser import Recogniser
 from prosody_tts.nn.reference import HEADS, HEARINGS, ExplicitReference, Hearing, LearnedReference, ReferenceEncoder
 from prosody_tts.nn.reference.framewise import CampHearing, ConvolutionalHearing, GatedHearing
@@ -164,10 +191,9 @@ def build_separate_durations(experiment: Experiment, sizes: Sizes) -> SeparateDu
 
 def build_decoder(experiment: Experiment, sizes: Sizes, inputs: int) -> Decoder:
     """The decoder of ``acoustic.decoder``, for phone states of ``inputs`` dimensions."""
-    settings, audio = experiment.acoustic, experiment.audio
+    settings = experiment.acoustic
     common: dict[str, Any] = {
         "inputs": inputs,
-        "mels": sizes.mels,
         "frames_per_step": settings.frames_per_step,
         "dropout": settings.dropout,
     }
@@ -177,47 +203,80 @@ def build_decoder(experiment: Experiment, sizes: Sizes, inputs: int) -> Decoder:
         "kernel": settings.kernel,
         "layers": settings.decoder_layers,
     }
-    feedback: dict[str, Any] = {
-        **common,
-        "recurrent": settings.recurrent,
-        "layers": settings.recurrent_layers,
-        "prenet": settings.prenet,
-        "postnet": settings.width,
-        "postnet_layers": settings.postnet_layers,
-        "conv_dropout": settings.conv_dropout,
-        "prenet_dropout": settings.prenet_dropout,
-        "prenet_always": settings.prenet_always,
-        "seed": experiment.seed,
-    }
     apart = settings.reference != "none" and settings.conditioning == "concatenated"
 
-    def harmonic() -> Decoder:
-        from data_modules.audio import mel_channels
-
-        centres, widths = mel_channels(replace(audio, mels=sizes.mels))
-        return HarmonicDecoder(
-            **shape,
-            centres=torch.from_numpy(centres).float(),
-            widths=torch.from_numpy(widths).float(),
-            f0_mean=sizes.f0_mean,
-            f0_scale=sizes.f0_scale,
-        )
+    def feedback(told: int) -> dict[str, Any]:
+        return {
+            **common,
+            "recurrent": settings.recurrent,
+            "layers": settings.recurrent_layers,
+            "prenet": settings.prenet,
+            "postnet": build_postnet(experiment, sizes, told),
+            "prenet_dropout": settings.prenet_dropout,
+            "prenet_always": settings.prenet_always,
+            "seed": experiment.seed,
+        }
 
     makers: dict[type[Decoder], Callable[[], Decoder]] = {
-        ParallelDecoder: lambda: ParallelDecoder(**shape),
-        HarmonicDecoder: harmonic,
-        AutoregressiveDecoder: lambda: AutoregressiveDecoder(**feedback),
+        ParallelDecoder: lambda: ParallelDecoder(**shape, mels=sizes.mels),
+        HarmonicDecoder: lambda: HarmonicDecoder(**shape, head=build_harmonics(experiment, sizes)),
+        AutoregressiveDecoder: lambda: AutoregressiveDecoder(
+            **feedback((inputs + 3) * settings.frames_per_step), mels=sizes.mels
+        ),
         CampDecoder: lambda: CampDecoder(
             **shape,
+            mels=sizes.mels,
             latent=settings.latent if apart else 0,
             recurrent_layers=settings.recurrent_layers,
             conv_dropout=settings.conv_dropout,
         ),
         AttentionDecoder: lambda: AttentionDecoder(
-            **feedback, attention=settings.attention, shortest=settings.shortest, longest=settings.longest
+            **feedback(inputs),
+            mels=sizes.mels,
+            attention=settings.attention,
+            shortest=settings.shortest,
+            longest=settings.longest,
         ),
     }
     return makers[DECODERS[settings.decoder]]()
+
+
+def build_postnet(experiment: Experiment, sizes: Sizes, told: int) -> PostNet | None:
+    """The post-net of ``acoustic.postnet``, none without layers; ``told`` numbers tell every step of the text."""
+    settings = experiment.acoustic
+    if settings.postnet_layers == 0:
+        return None
+    makers: dict[type[PostNet], Callable[[], PostNet]] = {
+        ConvolutionalPostNet: lambda: ConvolutionalPostNet(
+            sizes.mels, settings.width, settings.postnet_layers, settings.conv_dropout
+        ),
+        HarmonicPostNet: lambda: HarmonicPostNet(
+            inputs=told,
+            width=settings.width,
+            kernel=settings.kernel,
+            layers=settings.postnet_layers,
+            dropout=settings.dropout,
+            head=build_harmonics(experiment, sizes),
+        ),
+    }
+    return makers[POSTNETS[settings.postnet]]()
+
+
+def build_harmonics(experiment: Experiment, sizes: Sizes) -> HarmonicHead:
+    """The head that draws harmonics, which knows where the mel's channels lie."""
+    from data_modules.audio import mel_channels
+
+    settings = experiment.acoustic
+    centres, widths = mel_channels(replace(experiment.audio, mels=sizes.mels))
+    return HarmonicHead(
+        width=settings.width,
+        mels=sizes.mels,
+        frames_per_step=settings.frames_per_step,
+        centres=torch.from_numpy(centres).float(),
+        widths=torch.from_numpy(widths).float(),
+        f0_mean=sizes.f0_mean,
+        f0_scale=sizes.f0_scale,
+    )
 
 
 def build_speakers(sizes: Sizes, width: int) -> SpeakerEmbedding | None:
@@ -225,40 +284,71 @@ def build_speakers(sizes: Sizes, width: int) -> SpeakerEmbedding | None:
     return SpeakerEmbedding(sizes.speakers, width) if sizes.speakers > 1 else None
 
 
-def build_contexts(experiment: Experiment, sizes: Sizes) -> Contexts:
-    """The experiment's context encoders."""
+def build_contexts(experiment: Experiment, sizes: Sizes, bert: nn.Module | None = None) -> Contexts:
+    """The experiment's context encoders; ``bert`` is the model that ``sampler.bert=tuned`` trains along."""
     settings = experiment.sampler
+    if (bert is not None) != experiment.tunes_bert:
+        raise ValueError("a BERT is given where sampler.bert=tuned trains one among the contexts, and nowhere else")
+    states = CachedStates() if bert is None else TunedStates(bert, settings.bert_tuned)
     width, dropout = settings.width, settings.dropout
     makers = {
         PhoneContext: lambda: PhoneContext(sizes.phones, width, dropout),
-        BertContext: lambda: BertContext(sizes.bert, width, dropout),
+        BertContext: lambda: BertContext(states, sizes.bert, width, dropout),
         TagContext: lambda: TagContext(TAGS, width, dropout),
-        GraphContext: lambda: GraphContext(len(NODE_LABELS), width, settings.passes or sizes.passes, dropout),
+        PunctuationContext: lambda: PunctuationContext(TAGS["punctuation"], width, dropout),
+        GraphContext: lambda: GraphContext(
+            len(NODE_LABELS), width, settings.passes or sizes.passes, dropout, settings.graph
+        ),
     }
     return Contexts({name: makers[CONTEXTS[name]]() for name in settings.contexts}, width)  # type: ignore[index]
 
 
-def build_sampler(experiment: Experiment, sizes: Sizes) -> SamplerModel:
-    """Stage two."""
+def build_sampler(experiment: Experiment, sizes: Sizes, bert: nn.Module | None = None) -> SamplerModel:
+    """Stage two; ``bert`` as in ``build_contexts``."""
     settings, latent = experiment.sampler, experiment.latent
-    contexts = build_contexts(experiment, sizes)
+    contexts = build_contexts(experiment, sizes, bert)
     to_units = UNIT_CONTEXTS[experiment.units](contexts.width, settings.recurrent)
-    priors: dict[str, Callable[[], GaussianPrior | AutoregressivePrior]] = {
-        "gaussian": lambda: GaussianPrior(
-            to_units.width, latent, settings.recurrent, settings.dropout, settings.kl_direction
-        ),
-        "autoregressive": lambda: AutoregressivePrior(
-            to_units.width, latent, settings.recurrent, settings.dropout, settings.own, settings.huber
-        ),
-    }
     return SamplerModel(
         experiment.units,
         contexts,
         to_units,
-        priors[settings.prior](),
+        build_prior(settings, to_units.width, latent),
         latent,
         build_speakers(sizes, contexts.width),
+        build_classes(experiment, to_units.width),
     )
+
+
+def build_prior(settings: SamplerConfig, context: int, latent: int) -> Prior:
+    """The prior of ``sampler.prior``, for contexts of ``context`` and vectors of ``latent`` dimensions."""
+    shape: dict[str, Any] = {
+        "context": context,
+        "latent": latent,
+        "recurrent": settings.recurrent,
+        "dropout": settings.dropout,
+    }
+
+    def denoiser() -> Denoiser:
+        return Denoiser(context, latent, settings.recurrent, settings.denoiser_layers, settings.dropout)
+
+    makers: dict[type[Prior], Callable[[], Prior]] = {
+        GaussianPrior: lambda: GaussianPrior(**shape, direction=settings.kl_direction, rank=settings.rank),
+        AutoregressivePrior: lambda: AutoregressivePrior(**shape, own=settings.own, threshold=settings.huber),
+        FlowPrior: lambda: FlowPrior(**shape, transforms=settings.transforms, bins=settings.bins),
+        DiffusionPrior: lambda: DiffusionPrior(denoiser()),
+        FlowMatchingPrior: lambda: FlowMatchingPrior(denoiser()),
+        TokensPrior: lambda: TokensPrior(**shape, codes=settings.codes, codebooks=settings.codebooks),
+    }
+    return makers[PRIORS[settings.prior]]()
+
+
+def build_classes(experiment: Experiment, context: int) -> ClassHead | None:
+    """The head for discrete labels where ``sampler.classes_weight`` asks for one."""
+    settings = experiment.sampler
+    if settings.classes_weight == 0:
+        return None
+    counts = LABEL_CLASSES[experiment.corpus]
+    return ClassHead(context, settings.recurrent, counts, settings.dropout, settings.classes_weight)
 
 
 def build_tokenizer(experiment: Experiment, sizes: Sizes) -> Tokenizer:

@@ -157,7 +157,7 @@ def test_long_texts_are_read_in_windows(analyser: TextAnalyser, bert: Bert) -> N
 
 @pytest.mark.parametrize(("count", "room"), [(1, 8), (8, 8), (9, 8), (100, 8), (101, 7), (5, 1), (64, 3)])
 def test_windows_keep_every_piece_once(count: int, room: int) -> None:
-    windows = module._windows(0, count, room)
+    windows = module._windows(count, room)
     kept = [piece for window in windows for piece in range(window.first, window.last)]
     assert kept == list(range(count))
     for window in windows:

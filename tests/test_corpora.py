@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from data_modules.corpora import CORPORA
 from data_modules.corpora.allison import Allison, decode_g722, read_transcript
-from data_modules.corpora.contract import Corpus, Utterance, silent
+from data_modules.corpora.contract import Corpus, Fault, Utterance, silent
 from data_modules.corpora.folder import Folder
 from data_modules.corpora.screening import content_digest, sentence_id
-from data_modules.corpora.splits import split_sentences, with_splits
+from data_modules.corpora.splits import split_chapters, split_sentences, with_splits
 from data_modules.corpora.spoken import spoken, without_notes
 from data_modules.text.numbers import number_words
 from prosody_tts.config import DataConfig, Experiment
@@ -84,6 +84,42 @@ def test_a_larger_limit_only_adds() -> None:
     few = {item.id for item in with_splits(items, [], DataConfig(limit=7))[0]}
     more = {item.id for item in with_splits(items, [], DataConfig(limit=20))[0]}
     assert len(few) == 7 and len(more) == 20 and few < more
+
+
+@given(
+    st.dictionaries(st.text("abc", min_size=1, max_size=4), st.integers(1, 30), min_size=3, max_size=30),
+    st.integers(0, 5),
+)
+def test_chapters_are_held_out_whole(sizes: dict[str, int], seed: int) -> None:
+    """No chapter in two splits, none empty, no sentence of a held-out chapter in training; nothing is lost silently."""
+    items = [
+        Utterance(f"{name}-{row}", f"{row % 7}" if row % 5 == 0 else f"{name}{row}", "text", None, "train")
+        for name, size in sizes.items()
+        for row in range(size)
+    ]
+    faults: list[Fault] = []
+    data = DataConfig(seed=seed, dev_share=0.2, test_share=0.2)
+    chapters = {item.id: item.id.partition("-")[0] for item in items}
+    kept, source = with_splits(items, faults, data, None, chapters)
+    assert source == "hash" and set(split_chapters(sizes, data).values()) == {"train", "dev", "test"}
+    where: dict[str, set[str]] = {}
+    said: dict[str, set[str]] = {}
+    for item in kept:
+        where.setdefault(chapters[item.id], set()).add(item.split)
+        said.setdefault(item.sentence, set()).add(item.split)
+    assert all(len(splits) == 1 for splits in where.values()) and all(len(splits) == 1 for splits in said.values())
+    assert {item.id for item in kept} | {fault.item for fault in faults} == set(chapters)
+    assert all(not fault.bad for fault in faults)
+
+
+def test_chapters_meet_the_shares() -> None:
+    """Within half a chapter, however unlike they are in length."""
+    sizes = {f"c{number}": 10 + 13 * number % 90 for number in range(97)}
+    for seed in range(5):
+        found = split_chapters(sizes, DataConfig(seed=seed, dev_share=0.05, test_share=0.1))
+        shares = {s: sum(sizes[name] for name, split in found.items() if split == s) for s in ("test", "dev")}
+        total = sum(sizes.values())
+        assert abs(shares["test"] / total - 0.1) < 0.02 and abs(shares["dev"] / total - 0.05) < 0.02
 
 
 # The text of prompts

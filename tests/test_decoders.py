@@ -108,6 +108,34 @@ def test_an_lstm_steps_as_it_runs() -> None:
     torch.testing.assert_close(torch.stack(stepped, dim=1), lstm(x), atol=1e-6, rtol=1e-5)
 
 
+@pytest.mark.parametrize("decoder", FEEDBACK)
+def test_a_harmonic_postnet_hears_what_was_read_and_not_what_was_said(decoder: str) -> None:
+    built, batch = model(decoder, postnet="harmonic", postnet_layers=2), recordings([3, 1])
+    before = built(batch).rendered.decoded
+    with torch.no_grad():
+        built.decoder.mel.weight.mul_(2.0)
+    after = built(batch).rendered.decoded
+    assert torch.equal(after.mel, before.mel) and torch.equal(after.states, before.states)
+    assert not torch.allclose(after.drafts[0], before.drafts[0])
+
+
+@pytest.mark.parametrize("decoder", FEEDBACK)
+def test_a_harmonic_postnet_draws_harmonics_at_the_recordings_f0_and_alone_at_its_own(decoder: str) -> None:
+    built, batch = model(decoder, postnet="harmonic", postnet_layers=2), recordings([3, 1])
+    higher = replace(batch, log_f0=batch.log_f0 + 0.2 * batch.voiced)
+    with torch.inference_mode():
+        mel, moved = (built(heard).rendered.decoded.mel for heard in (batch, higher))
+        unvoiced = length_mask(batch.frame_lengths) & ~batch.voiced
+        assert torch.equal(mel[unvoiced], moved[unvoiced]) and not torch.allclose(
+            mel[batch.voiced], moved[batch.voiced]
+        )
+        torch.nn.init.constant_(built.decoder.postnet.head.source.bias, -30.0)  # never voiced, at any F0
+        silent = speak(built, batch).mel
+        torch.nn.init.zeros_(built.decoder.postnet.head.depths.weight)
+        torch.nn.init.zeros_(built.decoder.postnet.head.depths.bias)
+        torch.testing.assert_close(speak(built, batch).mel, silent, atol=1e-6, rtol=0)
+
+
 @pytest.mark.parametrize("recorded", [True, False])
 def test_an_attention_spends_itself_on_the_phones_there_are(recorded: bool) -> None:
     built, batch = model("attention"), recordings([2, 6, 4])

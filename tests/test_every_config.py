@@ -41,7 +41,10 @@ def labels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     """Corpus of labels -> the settings that name a small one."""
     place = tmp_path_factory.mktemp("labels")
     return {
-        "ljspeech_timing": [f"corpus_path={timing_corpus(place)}", "text.pronouncer=espeak"],
+        "ljspeech_timing": [
+            f"corpus_path={timing_corpus(place)}",
+            *("text.pronouncer=espeak", "data.dev_count=null", "data.test_count=null"),
+        ],
         "helsinki": [f"corpus_path={helsinki_corpus(place)}"],
     }
 

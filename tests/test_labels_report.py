@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +20,12 @@ from prosody_tts.errors import UserError
 from prosody_tts.evaluation.decisions import DECISIONS
 from prosody_tts.evaluation.label_metrics import MEANINGS, METRICS
 from prosody_tts.evaluation.labels import LabelResult, Track, write_label_results
+from prosody_tts.evaluation.pairs import Pair, cell
 from prosody_tts.report import figures, labels_figures, labels_page
 from prosody_tts.report.labels_build import build
 from prosody_tts.report.labels_figures import Pooled, calibrated
 from prosody_tts.report.labels_page import short_names
-from prosody_tts.report.labels_table import LabelTable
+from prosody_tts.report.labels_table import MAIN, LabelTable
 from prosody_tts.report.provenance import Provenance
 from prosody_tts.report.table import number
 
@@ -136,13 +139,57 @@ def test_accuracies_stand_beside_the_commonest_class_and_the_papers(built, read)
     assert ("Who always says" in (folder / "table.md").read_text()) == decides
 
 
-def test_every_system_is_drawn_in_every_figure(built, read) -> None:
+def test_every_system_is_drawn_in_every_figure(built, page, read) -> None:
     corpus, _, _, _ = built
+    words = Reader(re.sub(r"<table>.*?</table>", "", page, flags=re.S)).words
     labels = [str(svg["aria-label"]) for svg in read.all("svg") if "aria-label" in svg]
     assert len(labels) == len(set(labels)) == 3 * len(LABELS[corpus]) + 3
     for name in short_names(list(SYSTEMS)):
         # Metrics, distributions and calibration of each dimension; and it can be ticked in each of three sentences.
-        assert sum(word.strip() == name for word in read.words) == 3 * len(LABELS[corpus]) + 3
+        assert sum(word.strip() == name for word in words) == 3 * len(LABELS[corpus]) + 3
+
+
+def test_every_pair_of_systems_is_tested_and_told(built, read) -> None:
+    corpus, folder, _, _ = built
+    found = [Pair.from_dict(pair) for pair in json.loads((folder / "pairs.json").read_text())]
+    tested = {pair.metric for pair in found}
+    assert {f"{name}_r2" for name in LABELS[corpus]} <= tested
+    assert len(found) == 3 * len(tested)
+    # The more of the labels a system knows, the smaller its errors.
+    order = sorted(SYSTEMS, key=lambda name: SYSTEMS[name])
+    for pair in found:
+        if pair.metric.endswith("_r2"):
+            assert order.index(pair.better) == max(order.index(pair.one), order.index(pair.other))
+    words = {word.strip() for word in read.words}
+    assert {cell(pair.one, pair.other, [pair]) for pair in found if pair.metric in MAIN} <= words
+    text = (folder / "table.md").read_text()
+    assert all(f"## Pairs: {METRICS[name].label}" in text for name in tested & set(MAIN))
+
+
+def test_draws_stand_in_figures_and_tables(tmp_path) -> None:
+    def drawn(spread: float) -> list[LabelResult]:
+        found = []
+        for result in results("ljspeech_timing", 0.5, sentences=8):
+            draw = np.random.default_rng(1)
+            tracks = {
+                name: replace(one, draws=one.predicted + spread * draw.normal(size=(5, len(one.places))))
+                for name, one in result.tracks.items()
+            }
+            found.append(replace(result, tracks=tracks))
+        return found
+
+    folders = {"point": tmp_path / "a", "drawn": tmp_path / "b"}
+    write_label_results(folders["point"], results("ljspeech_timing", 0.5, sentences=8))
+    write_label_results(folders["drawn"], drawn(0.6))
+    build(tmp_path / "report", folders, PROVENANCE, resamples=20)
+    rows = {
+        (row["system"], row["metric"]): row["value"]
+        for row in json.loads((tmp_path / "report" / "table.json").read_text())
+    }
+    assert ("drawn", "timing_jsd_share") in rows and ("point", "timing_jsd_share") not in rows
+    assert rows["drawn", "timing_sd_drawn"] > rows["drawn", "timing_sd"] == rows["point", "timing_sd"]
+    assert rows["drawn", "timing_diversity"] == pytest.approx(0.6, rel=0.2)
+    assert "| drawn |" in (tmp_path / "report" / "table.md").read_text().split("## Distribution: timing")[1]
 
 
 def test_only_the_best_system_of_a_sentence_is_shown_at_first(read) -> None:
@@ -160,7 +207,7 @@ def test_the_same_inputs_give_the_same_bytes(built, tmp_path) -> None:
     build(tmp_path, folders, PROVENANCE, resamples=100, examples=3)
     pictures = {f"{name}_{kind}.png" for name in LABELS[corpus] for kind in ("metrics", "distribution", "calibration")}
     names = {path.name for path in folder.iterdir()}
-    assert names == {"index.html", "table.json", "table.md", "provenance.json", *pictures}
+    assert names == {"index.html", "table.json", "table.md", "pairs.json", "provenance.json", *pictures}
     for name in names:
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes(), name
 

@@ -114,6 +114,7 @@ def test_the_same_inputs_give_the_same_bytes(built, tmp_path) -> None:
         "gaps.png",
         "index.html",
         "metrics.png",
+        "pairs.json",
         "provenance.json",
         "table.json",
         "table.md",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -50,6 +50,8 @@ class Utterance:
     bracket notation where there is one. ``factors`` are what a controlled corpus planted, plain values only:
     ``factors["utterance"]`` maps a factor to its value, ``factors["words"]`` maps a factor to one value a word.
     A corpus without recordings has no ``audio``; ``labels`` maps what it measured to one value a word.
+    ``before`` and ``after`` are the texts of the sentences around it, in the order in which they are read, where
+    ``text.neighbours`` asks for them.
     """
 
     id: str
@@ -66,6 +68,8 @@ class Utterance:
     factors: dict[str, Any] = field(default_factory=dict)
     labels: dict[str, list[float]] = field(default_factory=dict)
     member: tuple[int, int] | None = None
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
 
     def recording(self, folder: Path) -> Path | Member:
         """Where the recording lies, of a corpus in ``folder``."""
@@ -86,6 +90,8 @@ class Utterance:
                 **data,
                 "phones": None if phones is None else tuple(PhoneTime(**phone) for phone in phones),
                 "member": None if member is None else (member[0], member[1]),
+                "before": tuple(data.get("before", ())),
+                "after": tuple(data.get("after", ())),
             }
         )
 
@@ -104,13 +110,17 @@ class Fault:
 
 @dataclass(frozen=True)
 class Corpus:
-    """What a corpus builder returns: sound utterances, the faults of the rest, and who decided on the splits."""
+    """What a corpus builder returns: sound utterances, the faults of the rest, and who decided on the splits.
+
+    A corpus of ``config.ORDERED`` has the ``texts`` of all it knows by id, also of those left out.
+    """
 
     name: str
     folder: Path
     utterances: tuple[Utterance, ...]
     faults: tuple[Fault, ...] = ()
     splits: SplitSource = "hash"
+    texts: Mapping[str, str] = field(default_factory=dict)
 
 
 class CorpusBuilder(Protocol):

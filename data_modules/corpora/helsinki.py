@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from data_modules.corpora.contract import Corpus, Fault, Progress, Split, Utterance
 from data_modules.corpora.lines import rows
+from data_modules.corpora.order import libritts_place
 from data_modules.corpora.screening import content_digest, has_letters, screen, sentence_id
 from data_modules.corpora.splits import selection, with_splits
 from data_modules.text.spans import covering
@@ -20,7 +21,7 @@ from data_modules.text.words import clean, excerpt, find_words
 from prosody_tts.config import Experiment
 from prosody_tts.errors import UserError
 
-VERSION = 1
+VERSION = 2
 SENTENCE = "<file>"
 COLUMNS = ("word", "prominence_class", "boundary_class", "prominence", "boundary")
 #: Tokens that begin with one of these stand right after the token before them.
@@ -50,7 +51,8 @@ class Entry:
 class Helsinki:
     """The corpus in ``experiment.corpus_path``: a ``.txt`` file, or a folder of them.
 
-    Files named ``train*``, ``dev*`` and ``test*`` give the splits where all three are there, else a hash does.
+    Files named ``train*``, ``dev*`` and ``test*`` give the splits where all three are there, else a hash of the
+    chapter does, as far as names tell it (LibriTTS's are ``SPEAKER_CHAPTER_PARAGRAPH_SENTENCE``).
     """
 
     def identity(self, experiment: Experiment) -> dict[str, Any]:
@@ -91,8 +93,11 @@ class Helsinki:
         found = list(utterances.values())
         screen(str(experiment.corpus_path), found, faults, folder, experiment.data)
         named = {name: split for name, split in official.items() if split is not None}
-        chosen, splits = with_splits(found, faults, experiment.data, named if len(named) == len(official) else None)
-        return Corpus("helsinki", folder, chosen, tuple(faults), splits)
+        given = named if len(named) == len(official) else None
+        chapters = {item.id: _chapter(item) for item in found}
+        chosen, splits = with_splits(found, faults, experiment.data, given, chapters)
+        texts = {item.id: item.text for item in found}
+        return Corpus("helsinki", folder, chosen, tuple(faults), splits, texts)
 
 
 def _files(experiment: Experiment) -> list[Path]:
@@ -180,3 +185,9 @@ def _number(cell: str, name: str, line: int, word: str) -> float:
     if (name.endswith("_class") and value not in (0, 1, 2)) or not abs(value) < 1e6:
         raise UserError(f"line {line} has the {name} {cell} for '{word}', which is out of range")
     return value
+
+
+def _chapter(item: Utterance) -> str:
+    """What is held out together: the chapter, or where a name does not tell it the sentence."""
+    place = libritts_place(item.id)
+    return item.sentence if place is None else place.chapter

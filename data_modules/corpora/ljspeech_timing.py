@@ -66,7 +66,8 @@ class LjspeechTiming:
         faults += [Fault(name, "has no transcript in metadata.csv") for name in grids if name not in known]
         screen(str(source), utterances, faults, folder, experiment.data)
         chosen, splits = with_splits(utterances, faults, experiment.data)
-        return Corpus("ljspeech_timing", folder, chosen, tuple(faults), splits)
+        texts = {line.id: check.text(line) for line in lines} if experiment.text.neighbours else {}
+        return Corpus("ljspeech_timing", folder, chosen, tuple(faults), splits, texts)
 
 
 def _source(experiment: Experiment) -> Path:
@@ -95,6 +96,13 @@ class _Check:
         self.data = experiment.data
         self.normalise = NORMALISERS[experiment.text.normaliser]()
         self.inventory = PRONOUNCERS[experiment.pronouncer]().inventory()
+
+    def text(self, line: Line) -> str:
+        """What is said; of a text that cannot be normalised what is written."""
+        try:
+            return self.normalise(line.text) if line.raw else line.text
+        except UserError:
+            return line.text
 
     def __call__(self, line: Line, content: bytes | UserError | None) -> Utterance | Fault:
         if content is None:

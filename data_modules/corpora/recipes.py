@@ -157,7 +157,8 @@ class Recorded:
                     official[entry.id] = split
         screen(str(source), utterances, faults, folder, data)
         chosen, splits = with_splits(utterances, faults, data, official or None)
-        return Corpus(self.recipe.name, folder, chosen, tuple(faults), splits)
+        texts = {item.id: item.text for item in utterances}
+        return Corpus(self.recipe.name, folder, chosen, tuple(faults), splits, texts)
 
     def _prepared(self, source: Path, sound: Sequence[Entry]) -> dict[str, tuple[SupervisionSegment, str]]:
         """Id to supervision and part, as the recipe gives them."""

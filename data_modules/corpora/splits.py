@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from data_modules.corpora.contract import SPLITS, Fault, Split, SplitSource, Utterance
 from data_modules.corpora.lines import rows
@@ -32,7 +35,8 @@ def selection(data: DataConfig) -> dict[str, Any]:
     names = ("seed", "dev_share", "test_share", "min_seconds", "max_seconds", "limit", "allowed_bad")
     given = given_splits(data)
     content = {} if given is None else {"splits": digest({split: ids and sorted(ids) for split, ids in given.items()})}
-    return {**{name: getattr(data, name) for name in names}, **content}
+    counts = {name: getattr(data, name) for name in ("dev_count", "test_count") if getattr(data, name) is not None}
+    return {**{name: getattr(data, name) for name in names}, **counts, **content}
 
 
 def position(sentence: str, seed: int) -> float:
@@ -44,12 +48,29 @@ def position(sentence: str, seed: int) -> float:
 def split_sentences(sentences: Sequence[str], data: DataConfig) -> dict[str, Split]:
     """Assign each distinct sentence id to a split by its ``position``.
 
-    Shares are ``data.test_share`` and ``data.dev_share``. With three sentences or more each split with a positive
-    share, and training, has at least one: where the hash gives none, the nearest sentence is taken.
+    Shares are ``data.test_share`` and ``data.dev_share``, or those next in the order of the hash as ``data.test_count``
+    and ``data.dev_count`` say. With three sentences or more each split with a positive share, and training, has at
+    least one: where the hash gives none, the nearest sentence is taken.
+
+    Raises:
+        UserError: the counts leave nothing to train on.
     """
     order = sorted(set(sentences), key=lambda name: (position(name, data.seed), name))
-    test = sum(position(name, data.seed) < data.test_share for name in order)
-    held = sum(position(name, data.seed) < data.test_share + data.dev_share for name in order)
+    test = data.test_count or sum(position(name, data.seed) < data.test_share for name in order)
+    if data.dev_count is None:
+        start = position(order[test], data.seed) if data.test_count and test < len(order) else data.test_share
+        held = sum(position(name, data.seed) < start + data.dev_share for name in order)
+    else:
+        held = test + data.dev_count
+    if (data.test_count or data.dev_count) and held >= len(order):
+        raise UserError(
+            f"data.test_count and data.dev_count leave nothing to train on of {len(order)} sentences; give smaller ones"
+        )
+    return _in_order(order, test, held, data)
+
+
+def _in_order(order: Sequence[str], test: int, held: int, data: DataConfig) -> dict[str, Split]:
+    """The first ``test`` names are tested on, those up to ``held`` are for development; no wanted split is empty."""
     if len(order) >= 3:
         wanted_test, wanted_dev = int(data.test_share > 0), int(data.dev_share > 0)
         test = min(max(test, wanted_test), len(order) - 1 - wanted_dev)
@@ -57,17 +78,34 @@ def split_sentences(sentences: Sequence[str], data: DataConfig) -> dict[str, Spl
     return {name: "test" if row < test else "dev" if row < held else "train" for row, name in enumerate(order)}
 
 
+def split_chapters(sizes: Mapping[str, int], data: DataConfig) -> dict[str, Split]:
+    """Assign each chapter, of so many utterances, to a split, whole.
+
+    In the order of their ``position`` chapters are tested on until they hold ``data.test_share`` of all utterances,
+    then those for development follow: chapters are too few and too unlike in length for a hash alone to meet the
+    shares. With three chapters or more each split with a positive share, and training, has at least one.
+    """
+    order = sorted(sizes, key=lambda name: (position(name, data.seed), name))
+    ends = np.cumsum([sizes[name] for name in order])
+    # A chapter goes where its middle lies.
+    middles = (ends - np.array([sizes[name] / 2 for name in order])) / max(sum(sizes.values()), 1)
+    test, held = (int((middles < share).sum()) for share in (data.test_share, data.test_share + data.dev_share))
+    return _in_order(order, test, held, data)
+
+
 def with_splits(
     utterances: Sequence[Utterance],
     faults: list[Fault],
     data: DataConfig,
     official: Mapping[str, Split] | None = None,
+    chapters: Mapping[str, str] | None = None,
 ) -> tuple[tuple[Utterance, ...], SplitSource]:
     """Give every utterance its split, after keeping at most ``data.limit`` of them, and tell who decided.
 
     ``data.splits`` comes first, then the ``official`` split of each id, if all three splits have some, then the hash
-    of the sentence. An utterance in none of ``data.splits`` is left out and joins ``faults``, which are those found
-    before.
+    of the sentence, or of the chapter where ``chapters`` has that of each id: a chapter is then held out whole, and no
+    sentence that is held out is trained on. An utterance in none of ``data.splits`` is left out and joins ``faults``,
+    which are those found before.
 
     Raises:
         UserError: as ``given_splits``, or ``data.splits`` names an id that is neither an utterance nor faulty.
@@ -81,10 +119,28 @@ def with_splits(
         assigned, source = official, "official"
     else:
         kept = _limited(utterances, data, {})
+        if chapters is not None:
+            return _by_chapter(kept, chapters, faults, data), "hash"
         hashed = split_sentences([item.sentence for item in kept], data)
         return tuple(replace(item, split=hashed[item.sentence]) for item in kept), "hash"
     kept = _limited([item for item in utterances if item.id in assigned], data, assigned)
     return tuple(replace(item, split=assigned[item.id]) for item in kept), source
+
+
+def _by_chapter(
+    utterances: Sequence[Utterance], chapters: Mapping[str, str], faults: list[Fault], data: DataConfig
+) -> tuple[Utterance, ...]:
+    hashed = split_chapters(Counter(chapters[item.id] for item in utterances), data)
+    placed = [replace(item, split=hashed[chapters[item.id]]) for item in utterances]
+    tested = {item.sentence for item in placed if item.split == "test"}
+    held = tested | {item.sentence for item in placed if item.split == "dev"}
+    found = []
+    for item in placed:
+        if (item.split == "train" and item.sentence in held) or (item.split == "dev" and item.sentence in tested):
+            faults.append(Fault(item.id, "says what a sentence of a chapter that is held out says", bad=False))
+        else:
+            found.append(item)
+    return tuple(found)
 
 
 def given_splits(data: DataConfig) -> dict[Split, list[str] | None] | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -96,15 +97,44 @@ class TextAnalyser:
         texts: Sequence[str],
         phones: Sequence[Sequence[Sequence[str]] | None] | None = None,
         trees: Sequence[str | None] | None = None,
+        around: Sequence[tuple[Sequence[str], Sequence[str]]] | None = None,
     ) -> list[Sentence | UserError]:
-        """Like ``analyse``, but a text that cannot be analysed gives its error in its place, for a corpus's faults."""
+        """Like ``analyse``, but a text that cannot be analysed gives its error in its place, for a corpus's faults.
+
+        ``around`` are, for each text, the texts before and after it that BERT reads besides.
+        """
         given = phones if phones is not None else [None] * len(texts)
         golden = trees if trees is not None else [None] * len(texts)
         results: list[Sentence | UserError] = []
         rows = list(zip(texts, given, golden, strict=True))
         for start in range(0, len(rows), BATCH):
             results += self._batch(rows[start : start + BATCH])
-        return results
+        if around is None or not any(before or after for before, after in around):
+            return results
+        return [
+            found if isinstance(found, UserError) else self._between(found, *texts)
+            for found, texts in zip(results, around, strict=True)
+        ]
+
+    def in_context(self, sentences: Sequence[Sentence]) -> list[Sentence]:
+        """Sentences of one text, each with the word pieces of its ``text.neighbours`` on both sides."""
+        count = self.settings.neighbours
+        if count == 0:
+            return list(sentences)
+        pieces = [self.bert.reader.content(sentence) for sentence in sentences]
+        return [
+            replace(
+                sentence,
+                before=tuple(chain.from_iterable(pieces[max(row - count, 0) : row])),
+                after=tuple(chain.from_iterable(pieces[row + 1 : row + 1 + count])),
+            )
+            for row, sentence in enumerate(sentences)
+        ]
+
+    def _between(self, sentence: Sentence, before: Sequence[str], after: Sequence[str]) -> Sentence:
+        texts = [[clean(text) for text in side] for side in (before, after)]
+        ahead, behind = (tuple(chain.from_iterable(self.bert.content(side))) for side in texts)
+        return replace(sentence, before=ahead, after=behind)
 
     def prepare(self, texts: Sequence[str]) -> list[list[str]]:
         """Raw texts as people write them to the sentences that are said: normalised, then split (``parse``).

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -36,6 +36,55 @@ class WordPieces:
 
     ids: tuple[int, ...]
     spans: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a model reads of a sentence, and where the states of the sentence's own pieces then stand.
+
+    Attributes:
+        rows: what is read at once, piece ids with special ones at both ends; several of a text too long for one.
+        places: [S] row and column of every piece.
+    """
+
+    rows: tuple[tuple[int, ...], ...]
+    places: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class PieceReader:
+    """Lays out pieces for a model that takes ``longest`` at once, ``lead`` and ``trail`` special ones at the ends."""
+
+    lead: int
+    trail: int
+    longest: int
+
+    def content(self, sentence: Sentence) -> tuple[int, ...]:
+        """The sentence's pieces without special ones."""
+        return sentence.pieces[self.lead : len(sentence.pieces) - self.trail]
+
+    def read(self, sentence: Sentence) -> Reading:
+        """The sentence between its neighbours, as much of both as there is room for, the nearest first.
+
+        A text longer than the model takes is read in overlapping windows, without neighbours; of a piece in several,
+        the state comes from the one in which it is nearest to the middle.
+        """
+        pieces, lead = sentence.pieces, self.lead
+        end = len(pieces) - self.trail
+        first, content, last = pieces[:lead], self.content(sentence), pieces[end:]
+        room = self.longest - lead - self.trail
+        before, after = _nearest(sentence.before, sentence.after, room - len(content))
+        if before or after:
+            shift = len(before)
+            places = (*range(lead), *range(lead + shift, end + shift))
+            tail = range(end + shift + len(after), len(pieces) + shift + len(after))
+            return Reading(((*first, *before, *content, *after, *last),), tuple((0, at) for at in (*places, *tail)))
+        windows = _windows(len(content), room)
+        rows = tuple((*first, *content[window.start : window.stop], *last) for window in windows)
+        # The special pieces come from the first and the last window.
+        own = [(row, lead + at - w.start) for row, w in enumerate(windows) for at in range(w.first, w.last)]
+        ends = [(len(rows) - 1, at) for at in range(len(rows[-1]) - self.trail, len(rows[-1]))]
+        return Reading(rows, (*((0, at) for at in range(lead)), *own, *ends))
 
 
 class Bert:
@@ -102,13 +151,39 @@ class Bert:
     @cached_property
     def model(self) -> Any:
         """The encoder in 32-bit floats, frozen; of a BERT or RoBERTa only the layers up to ``layer``."""
+        return self._loaded().to(device=self.device).eval().requires_grad_(False)
+
+    def _loaded(self) -> Any:
         import torch
         from transformers import AutoModel
 
-        model = self._load(AutoModel).to(device=self.device, dtype=torch.float32).eval()
+        model = self._load(AutoModel).to(dtype=torch.float32)
         if self._cut:
-            model.encoder.layer = model.encoder.layer[: self.layer % (self.layers + 1)]
-        return model.requires_grad_(False)
+            cut_layers(model, self.layer % (self.layers + 1))
+        return model
+
+    def trainable(self) -> Any:
+        """The encoder of the layers up to ``layer``, to be trained along; nothing in it is left without a gradient.
+
+        Raises:
+            UserError: the model is of a type whose upper layers cannot be left out, or there is no layer to train.
+        """
+        self._check_trainable()
+        return self._loaded()
+
+    def _check_trainable(self) -> None:
+        if not self._cut:
+            raise UserError(
+                f"sampler.bert=tuned trains models of the types {', '.join(CUT)}, and text.bert={self.name} is "
+                f"{self.config.model_type}; give another, or sampler.bert=frozen"
+            )
+        if self.layer % (self.layers + 1) == 0:
+            raise UserError("text.bert_layer=0 has no layer above the embeddings to train; give sampler.bert=frozen")
+
+    def blank(self) -> Any:
+        """As ``trainable``, but with random weights, of which no file is read."""
+        self._check_trainable()
+        return untrained({**self.config.to_dict(), "num_hidden_layers": self.layer % (self.layers + 1)})
 
     def identity(self) -> dict[str, Any]:
         """Plain data that changes whenever pieces or states could."""
@@ -129,30 +204,34 @@ class Bert:
             for text, text_words, found in zip(texts, words, encoded, strict=True)
         ]
 
+    def content(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
+        """Word pieces of clean texts without special ones."""
+        encoded = self._backend.encode_batch(list(texts), add_special_tokens=False)
+        return [tuple(found.ids) for found in encoded]
+
     def states(self, sentences: Sequence[Sentence]) -> list[NDArray[np.float32]]:
         """Hidden states of ``layer`` averaged over each token's pieces: float32 [W, D] of each sentence, in order.
 
-        A text longer than the model takes is read in overlapping windows; of a piece in several, the state comes from
-        the one in which it is nearest to the middle. Batches hold texts of like length and change nothing.
+        How a sentence is read, ``PieceReader.read`` says. Batches hold rows of like length and change nothing.
         """
-        lead, trail = self._edges
-        room = self.longest - lead - trail
-        windows = [w for row, s in enumerate(sentences) for w in _windows(row, len(s.pieces) - lead - trail, room)]
-        windows.sort(key=lambda window: (window.start - window.stop, window.row, window.start))
-        hidden = [np.zeros((len(sentence.pieces), self.size), np.float32) for sentence in sentences]
-        for batch in _batches(windows, lead + trail):
-            rows = []
-            for window in batch:
-                pieces = sentences[window.row].pieces
-                content = pieces[lead + window.start : lead + window.stop]
-                rows.append([*pieces[:lead], *content, *pieces[len(pieces) - trail :]])
-            for window, values in zip(batch, self._hidden(rows), strict=True):
-                target = hidden[window.row]
-                # The special pieces come from the first and the last window.
-                first = 0 if window.first == 0 else lead + window.first
-                last = len(target) if window.last == len(target) - lead - trail else lead + window.last
-                target[first:last] = values[first - window.start : last - window.start]
-        return [_average(values, sentence.piece_spans) for values, sentence in zip(hidden, sentences, strict=True)]
+        readings = [self.reader.read(sentence) for sentence in sentences]
+        rows = [row for reading in readings for row in reading.rows]
+        order = sorted(range(len(rows)), key=lambda number: (-len(rows[number]), number))
+        hidden: dict[int, NDArray[np.float32]] = {}
+        for batch in _batches(order, rows):
+            values = self._hidden([rows[number] for number in batch])
+            hidden |= {number: own[: len(rows[number])] for number, own in zip(batch, values, strict=True)}
+        states, start = [], 0
+        for reading, sentence in zip(readings, sentences, strict=True):
+            own = np.stack([hidden[start + row][column] for row, column in reading.places])
+            start += len(reading.rows)
+            states.append(_average(own, sentence.piece_spans))
+        return states
+
+    @cached_property
+    def reader(self) -> PieceReader:
+        """What lays out pieces for this model."""
+        return PieceReader(*self._edges, self.longest)
 
     @property
     def _cut(self) -> bool:
@@ -215,6 +294,23 @@ def _find_folder(name: str) -> Path | None:
     return None
 
 
+def cut_layers(model: Any, layers: int) -> None:
+    """Leave out what stands above ``layers``, whose states no one reads, the pooler among it."""
+    model.encoder.layer = model.encoder.layer[:layers]
+    model.config.num_hidden_layers = layers
+    model.pooler = None
+
+
+def untrained(config: Mapping[str, Any]) -> Any:
+    """A model of a configuration (``PretrainedConfig.to_dict``) whose weights are yet to be loaded; reads no file."""
+    from transformers import AutoConfig, AutoModel
+
+    shape = dict(config)
+    model = AutoModel.from_config(AutoConfig.for_model(shape.pop("model_type"), **shape))
+    model.pooler = None
+    return model.float()
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Load without transformers' progress bars."""
@@ -261,31 +357,38 @@ def _spans(
 class _Window:
     """Pieces ``start`` to ``stop`` of a text's content, of which ``first`` to ``last`` are kept; ends excluded."""
 
-    row: int
     start: int
     stop: int
     first: int
     last: int
 
 
-def _windows(row: int, count: int, room: int) -> list[_Window]:
+def _windows(count: int, room: int) -> list[_Window]:
     """Cover ``count`` pieces with windows of ``room`` that overlap by half; what two share is cut in the middle."""
     starts = [*range(0, max(count - room, 0), max(room // 2, 1)), max(count - room, 0)]
     stops = [min(start + room, count) for start in starts]
     cuts = [(start + stop) // 2 for start, stop in zip(starts[1:], stops, strict=False)]
     firsts, lasts = [0, *cuts], [*cuts, count]
-    return [_Window(row, *bounds) for bounds in zip(starts, stops, firsts, lasts, strict=True)]
+    return [_Window(*bounds) for bounds in zip(starts, stops, firsts, lasts, strict=True)]
 
 
-def _batches(windows: Sequence[_Window], special: int) -> Iterator[list[_Window]]:
-    """Group windows, the longest first, so that no batch exceeds ``BATCH_PIECES``."""
-    batch: list[_Window] = []
-    for window in windows:
-        longest = (batch[0].stop - batch[0].start if batch else 0) + special
-        if batch and longest * (len(batch) + 1) > BATCH_PIECES:
+def _nearest(before: Sequence[int], after: Sequence[int], room: int) -> tuple[Sequence[int], Sequence[int]]:
+    """The end of ``before`` and the start of ``after`` that fit into ``room`` pieces; a side leaves its rest to the
+    other."""
+    half = max(room, 0) // 2
+    ahead = min(len(after), max(max(room, 0) - len(before), half))
+    behind = min(len(before), max(room, 0) - ahead)
+    return before[len(before) - behind :], after[:ahead]
+
+
+def _batches(order: Sequence[int], rows: Sequence[Sequence[int]]) -> Iterator[list[int]]:
+    """Group numbers of rows, the longest row first, so that no batch exceeds ``BATCH_PIECES``."""
+    batch: list[int] = []
+    for number in order:
+        if batch and len(rows[batch[0]]) * (len(batch) + 1) > BATCH_PIECES:
             yield batch
             batch = []
-        batch.append(window)
+        batch.append(number)
     if batch:
         yield batch
 

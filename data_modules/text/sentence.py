@@ -71,6 +71,8 @@ class Sentence:
         piece_spans: [W] first and last (excluded) piece of every token. A pause slot has its punctuation's pieces, or
             else those of the word before it (the first slot: the leading special piece).
         graph: the parse.
+        before: word pieces of the sentences before it that BERT reads besides, without special ones.
+        after: the same of those after it.
     """
 
     text: str
@@ -81,6 +83,8 @@ class Sentence:
     pieces: tuple[int, ...]
     piece_spans: tuple[tuple[int, int], ...]
     graph: ParseGraph
+    before: tuple[int, ...] = ()
+    after: tuple[int, ...] = ()
 
     @property
     def tokens(self) -> int:
@@ -135,4 +139,6 @@ class Sentence:
                 word_to_node=tuple(graph["word_to_node"]),
                 diameter=graph["diameter"],
             ),
+            before=tuple(data.get("before", ())),
+            after=tuple(data.get("after", ())),
         )

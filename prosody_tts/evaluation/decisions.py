@@ -23,10 +23,12 @@ class Decision:
     Attributes:
         classes: how many; a label above the last counts as the last.
         fit: (predictions [N], labels [N]) -> ``classes - 1`` ascending thresholds.
+        likeliest: whether the likeliest class is the best answer where probabilities are known: of accuracy, not of F1.
     """
 
     classes: int
     fit: Callable[[Floats, Ints], Floats]
+    likeliest: bool = True
 
     def labels(self, discrete: Ints) -> Ints:
         """A corpus's discrete labels as this question's classes."""
@@ -35,6 +37,12 @@ class Decision:
     def decide(self, predicted: Floats, thresholds: Floats) -> Ints:
         """Classes of predictions: the number of thresholds each reaches."""
         return np.searchsorted(thresholds, predicted, side="right")
+
+    def choose(self, shares: Floats) -> Ints:
+        """The likeliest class of each of the probabilities [N, K]; those above the last count together with it."""
+        last = self.classes - 1
+        merged = np.concatenate([shares[:, :last], shares[:, last:].sum(1, keepdims=True)], axis=1)
+        return merged.argmax(1)
 
 
 def _places(ordered: Floats, cuts: list[int]) -> Floats:
@@ -82,7 +90,7 @@ def best_f1(predicted: Floats, labels: Ints) -> Floats:
 
 TWO_WAY = Decision(2, lambda predicted, labels: most_accurate(predicted, labels, 2))
 THREE_WAY = Decision(3, lambda predicted, labels: most_accurate(predicted, labels, 3))
-DETECTION = Decision(2, best_f1)
+DETECTION = Decision(2, best_f1, likeliest=False)
 
 #: Dimension of labels -> name of a decision -> the decision.
 DECISIONS: dict[str, dict[str, Decision]] = {

@@ -15,12 +15,14 @@ from data_modules.collate import text_batch, text_item
 from data_modules.corpora.contract import Progress
 from data_modules.language import CodeStore
 from data_modules.sampler import VectorStore
-from data_modules.store import FeatureStore, Recording
+from data_modules.store import FeatureStore, Recording, TextStore
+from data_modules.text.bert import PieceReader
 from data_modules.text.sentence import PAUSE, Sentence
 from data_modules.tokens import token_durations
 from prosody_tts import pipeline
 from prosody_tts.config import AudioConfig, Experiment
 from prosody_tts.evaluation.attention import judge
+from prosody_tts.evaluation.draws import draw, heard, write_draws
 from prosody_tts.evaluation.measure import mcd, measure_speech, mel_l1, token_starts, warp
 from prosody_tts.evaluation.metrics import by_sentence
 from prosody_tts.evaluation.results import Contour, Readout, UtteranceResult, write_results
@@ -34,11 +36,16 @@ BATCH = 16
 
 
 def evaluate(stage: Stage, store: FeatureStore, folder: Path, progress: Progress) -> dict[str, Any]:
-    """Write ``utterances.jsonl`` and ``audio/`` of a system; return the means of its metrics over sentences."""
+    """Write ``utterances.jsonl`` and ``audio/`` of a system; return the means of its metrics over sentences.
+
+    With ``evaluation.samples`` a system that predicts its vectors draws each sentence as often besides (``draws``).
+    """
     experiment = stage.experiment
     recordings = held_out(store, experiment)
     copy = experiment.system == pipeline.COPY
     speeches = _copies(recordings, experiment) if copy else speak_all(recordings, stage)
+    if experiment.evaluation.samples and experiment.vectors == "predicted" and experiment.backbone == "acoustic":
+        _write_draws(recordings, stage, folder, progress)
     results = []
     for recordings_of, speech, name in speeches:
         audio = Path("audio") / f"{name}.wav"
@@ -79,13 +86,39 @@ def speak_all(recordings: Sequence[Recording], stage: Stage) -> Iterator[tuple[l
     return (_from_codes if stage.experiment.backbone == "tokens" else _spoken)(recordings, stage)
 
 
+def _synthesizer(stage: Stage) -> Synthesizer:
+    sampler = stage.input("sampler") if stage.experiment.vectors == "predicted" else None
+    duration = stage.input("duration") if "duration" in stage.inputs else None
+    return Synthesizer.read(stage.experiment, stage.input("acoustic"), sampler, duration)
+
+
+def _reader(stage: Stage) -> PieceReader | None:
+    """Reads word pieces for a BERT that stage two trained along."""
+    return TextStore(stage.input("text")).reader if stage.experiment.tunes_bert else None
+
+
+def _write_draws(recordings: Sequence[Recording], stage: Stage, folder: Path, progress: Progress) -> None:
+    """Draw every sentence in its speaker's voice, once for all that speaker's renditions, and keep what is heard."""
+    experiment, synthesizer = stage.experiment, _synthesizer(stage)
+    assert synthesizer.sampler is not None
+    reader = _reader(stage)
+    groups, hop = _sentences(recordings), experiment.audio.hop / experiment.audio.sample_rate
+    found = {}
+    for name, group in groups.items():
+        first, spec = group[0], synthesizer.sampler_specification
+        item = text_item(name, first.sentence, first.bert, spec, first.utterance.speaker, reader)
+        count = experiment.evaluation.samples
+        vectors = draw(synthesizer.sampler, item, count, experiment.seed, synthesizer.device)
+        found[name] = heard(synthesizer, item, vectors, hop)
+        progress(len(found), len(groups), "drawing prosody")
+    write_draws(folder, found, {one.utterance.id: name for name, group in groups.items() for one in group})
+
+
 def _spoken(recordings: Sequence[Recording], stage: Stage) -> Iterator[tuple[list[Recording], Speech, str]]:
     """Speak each sentence in its speaker's voice; once for all that speaker's renditions where no vector is used."""
-    experiment = stage.experiment
-    sampler = stage.input("sampler") if experiment.vectors == "predicted" else None
-    duration = stage.input("duration") if "duration" in stage.inputs else None
-    synthesizer = Synthesizer.read(experiment, stage.input("acoustic"), sampler, duration)
+    experiment, synthesizer = stage.experiment, _synthesizer(stage)
     oracle = VectorStore(stage.input("acoustic")) if experiment.vectors == "recording" else None
+    reader = _reader(stage)
     groups = _utterances(recordings) if oracle is not None else _sentences(recordings)
     names = sorted(groups, key=lambda name: (len(groups[name][0].sentence.phones), name))
     for start in range(0, len(names), BATCH):
@@ -94,7 +127,7 @@ def _spoken(recordings: Sequence[Recording], stage: Stage) -> Iterator[tuple[lis
         firsts = [groups[name][0] for name in batch]
         text = text_batch(
             [
-                text_item(name, first.sentence, first.bert, spec, first.utterance.speaker)
+                text_item(name, first.sentence, first.bert, spec, first.utterance.speaker, reader)
                 for name, first in zip(batch, firsts, strict=True)
             ]
         )

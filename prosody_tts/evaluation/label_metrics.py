@@ -12,8 +12,9 @@ from typing import Protocol
 import numpy as np
 
 from prosody_tts.config import LABELS
-from prosody_tts.evaluation import statistics
+from prosody_tts.evaluation import distributions, pairs, statistics
 from prosody_tts.evaluation.decisions import DECISIONS, Ints
+from prosody_tts.evaluation.distributions import Pair, Statistic
 from prosody_tts.evaluation.measure import Floats
 from prosody_tts.evaluation.metrics import Better
 from prosody_tts.evaluation.summary import Row
@@ -28,6 +29,8 @@ class TrackLike(Protocol):
     def predicted(self) -> Floats: ...
     @property
     def decisions(self) -> dict[str, tuple[Ints, Ints]]: ...
+    @property
+    def draws(self) -> Floats | None: ...
 
 
 def moments(track: TrackLike) -> Floats:
@@ -109,30 +112,29 @@ class LabelMetric:
         name: key in ``METRICS``.
         label: heading.
         definition: one sentence.
-        dimension: of ``config.LABELS``.
-        decision: whose confusions it reads, or none for the moments.
+        dimension: of ``config.LABELS``, or one that follows from it (``labels.DERIVED``).
         better: which direction; a spread is better the nearer it is to the speaker's, which lies above it.
+        sums: what of one sentence enters [K], or None where the track has it not.
         value: from sums [..., K] to values [...].
+        errors: mean error of one sentence, small for good ones, for tests between systems; or none.
+        contest: whether more or less of it makes a better system; spreads and what systems share make none.
     """
 
     name: str
     label: str
     definition: str
     dimension: str
-    decision: str | None
     better: Better
+    sums: Callable[[TrackLike], Floats | None]
     value: Callable[[Floats], Floats]
-
-    def sums(self, track: TrackLike) -> Floats:
-        """What of one sentence enters."""
-        if self.decision is None:
-            return moments(track)
-        return confusion(track.decisions[self.decision], DECISIONS[self.dimension][self.decision].classes)
+    errors: Callable[[TrackLike], float] | None = None
+    contest: bool = True
 
 
 #: Dimension -> what it is, for definitions.
 MEANINGS = {
     "timing": "natural-log duration of a word over the sum of its phones' mean durations",
+    "duration": "natural log of a word's duration in seconds, its timing plus what its phones last on average",
     "pause": "log(1 + frames of 12.5 ms) of the silence between two words",
     "prominence": "real-valued prominence of a word",
     "boundary": "real-valued boundary after a word but the last",
@@ -144,30 +146,137 @@ _DECISION_LABELS = {
 }
 
 
+#: Dimensions with metrics, in the order of tables.
+DIMENSIONS = tuple(dict.fromkeys([*(name for names in LABELS.values() for name in names), *MEANINGS]))
+
+
+def _squared(track: TrackLike) -> float:
+    """Mean squared error of a sentence; NaN where it has no token of the dimension."""
+    error = (track.predicted - track.reference) ** 2
+    return float(error.mean()) if len(error) else float("nan")
+
+
+def _wrong(decision: str) -> Callable[[TrackLike], float]:
+    """Number of a sentence's tokens whose class is wrong."""
+
+    def count(track: TrackLike) -> float:
+        reference, predicted = track.decisions[decision]
+        return float((reference != predicted).sum())
+
+    return count
+
+
+def _of_moments(dimension: str) -> list[LabelMetric]:
+    what = MEANINGS[dimension]
+    told: tuple[tuple[str, str, str, Callable[[Floats], Floats]], ...] = (
+        ("r2", "R²", f"Share of the variance explained of the {what}.", r_squared),
+        ("r", "r", f"Pearson correlation of the {what}.", correlation),
+        ("sd", "SD", f"Standard deviation of the predicted {what}.", spread_predicted),
+        ("sd_human", "human SD", f"Standard deviation of the measured {what}.", spread_measured),
+    )
+    return [
+        LabelMetric(
+            f"{dimension}_{key}",
+            f"{dimension} {label}",
+            definition,
+            dimension,
+            "higher",
+            moments,
+            value,
+            errors=_squared if key == "r2" else None,
+            contest=not key.startswith("sd"),
+        )
+        for key, label, definition, value in told
+    ]
+
+
+def _of_decision(dimension: str, decision: str) -> list[LabelMetric]:
+    classes = DECISIONS[dimension][decision].classes
+    label, meaning, score = _DECISION_LABELS[decision]
+    name, title = f"{dimension}_{decision}", f"{dimension} {label}"
+    definition = f"{meaning.capitalize()}, by thresholds on predictions fitted on the training split."
+
+    def sums(track: TrackLike) -> Floats:
+        return confusion(track.decisions[decision], classes)
+
+    found = [LabelMetric(name, title, definition, dimension, "higher", sums, score, errors=_wrong(decision))]
+    if score is accuracy:
+        definition = "Share of the commonest class among those tokens."
+        title = f"{title}, commonest"
+        found.append(
+            LabelMetric(f"{name}_majority", title, definition, dimension, "higher", sums, majority, contest=False)
+        )
+    return found
+
+
+def _point(track: TrackLike) -> Pair:
+    return Pair(track.reference[None], track.predicted[None])
+
+
+def _drawn(track: TrackLike) -> Pair | None:
+    return None if track.draws is None else Pair(track.reference[None], track.draws)
+
+
+def _of_distribution(dimension: str) -> list[LabelMetric]:
+    """How predictions, and draws where there are some, are distributed beside what was measured."""
+    grid, what = distributions.GRIDS[dimension], MEANINGS[dimension]
+
+    def metric(
+        name: str, statistic: Statistic, of: str, pair: Callable[[TrackLike], Pair | None], label: str
+    ) -> LabelMetric:
+        def sums(track: TrackLike) -> Floats | None:
+            found = pair(track)
+            return None if found is None else statistic.sums(found, grid)
+
+        return LabelMetric(
+            f"{dimension}_{name}",
+            f"{dimension} {label}",
+            statistic.definition.format(what=what, of=of),
+            dimension,
+            statistic.better,
+            sums,
+            lambda total: statistic.value(total, grid),
+            contest=statistic.perfect is not None,
+        )
+
+    def shares(track: TrackLike) -> Floats | None:
+        drawn = _drawn(track)
+        return None if drawn is None else distributions.both_pairs(drawn, _point(track), grid)
+
+    known = {f"{dimension}_sd"}  # by moments, as is the speaker's
+    found = [
+        metric(name, one, "the predictions", _point, one.label)
+        for name, one in distributions.STATISTICS.items()
+        if f"{dimension}_{name}" not in known
+    ]
+    human = distributions.RECORDED["delta_sd"]
+    found.append(metric("delta_sd_human", human, "the recordings", _point, human.label))
+    found += [
+        metric(f"{name}_drawn", one, "draws", _drawn, f"{one.label} of draws")
+        for name, one in distributions.STATISTICS.items()
+    ]
+    found.append(
+        LabelMetric(
+            f"{dimension}_jsd_share",
+            f"{dimension} JSD, share",
+            distributions.SHARE.format(what=what),
+            dimension,
+            "lower",
+            shares,
+            lambda total: distributions.share(total, grid),
+        )
+    )
+    found.append(metric("diversity", distributions.DIVERSITY, "draws", _drawn, distributions.DIVERSITY.label))
+    return found
+
+
 def _metrics() -> dict[str, LabelMetric]:
     found: list[LabelMetric] = []
-    for dimension in dict.fromkeys(name for names in LABELS.values() for name in names):
-        what = MEANINGS[dimension]
-        for key, label, definition, value in (
-            ("r2", "R²", f"Share of the variance explained of the {what}.", r_squared),
-            ("r", "r", f"Pearson correlation of the {what}.", correlation),
-            ("sd", "SD", f"Standard deviation of the predicted {what}.", spread_predicted),
-            ("sd_human", "human SD", f"Standard deviation of the measured {what}.", spread_measured),
-        ):
-            name = f"{dimension}_{key}"
-            found.append(LabelMetric(name, f"{dimension} {label}", definition, dimension, None, "higher", value))
+    for dimension in DIMENSIONS:
+        found += _of_moments(dimension)
         for decision in DECISIONS.get(dimension, {}):
-            label, meaning, score = _DECISION_LABELS[decision]
-            definition = f"{meaning.capitalize()}, by thresholds on predictions fitted on the training split."
-            name, title = f"{dimension}_{decision}", f"{dimension} {label}"
-            found.append(LabelMetric(name, title, definition, dimension, decision, "higher", score))
-            if score is accuracy:
-                definition = "Share of the commonest class among those tokens."
-                found.append(
-                    LabelMetric(
-                        f"{name}_majority", f"{title}, commonest", definition, dimension, decision, "higher", majority
-                    )
-                )
+            found += _of_decision(dimension, decision)
+        found += _of_distribution(dimension)
     return {metric.name: metric for metric in found}
 
 
@@ -179,7 +288,10 @@ def measure(tracks: Sequence[Mapping[str, TrackLike]]) -> dict[str, float]:
     found = {}
     for metric in METRICS.values():
         if tracks and metric.dimension in tracks[0]:
-            value = float(metric.value(sum(metric.sums(row[metric.dimension]) for row in tracks)))  # type: ignore[arg-type]
+            each = [metric.sums(row[metric.dimension]) for row in tracks]
+            if any(sums is None for sums in each):
+                continue
+            value = float(metric.value(sum(each)))  # type: ignore[arg-type]
             if np.isfinite(value):
                 found[metric.name] = value
     return found
@@ -216,6 +328,36 @@ def summarise_labels(
             row = Row(system, name, float(np.mean(each)), *interval.ends, len(sentences), unit="", better=metric.better)
             rows.append(replace(row, seeds=len(runs), seed_sd=spread))
     return rows
+
+
+def compare_labels(
+    systems: Mapping[str, Sequence[Mapping[str, Sequence[Mapping[str, TrackLike]]]]],
+) -> list[pairs.Pair]:
+    """All pairs of systems on every metric that has an error a sentence.
+
+    Args:
+        systems: name -> its trainings (seeds), each sentence -> tracks of its utterances; the same sentences for each.
+            A sentence's error is its mean over utterances and trainings.
+    """
+    first = next(iter(systems.values()))[0]
+    there = {dimension for group in first.values() for tracks in group for dimension in tracks}
+    found: list[pairs.Pair] = []
+    for metric in METRICS.values():
+        of = metric.errors
+        if of is None or metric.dimension not in there or len(systems) < 2:
+            continue
+        errors = {
+            name: np.mean(
+                [
+                    [np.mean([of(tracks[metric.dimension]) for tracks in group]) for group in run.values()]
+                    for run in runs
+                ],
+                axis=0,
+            )
+            for name, runs in systems.items()
+        }
+        found += pairs.compare(metric.name, errors)
+    return found
 
 
 def _sums(metric: LabelMetric, sentences: Mapping[str, Sequence[Mapping[str, TrackLike]]]) -> Floats:

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from data_modules.collate import text_batch, text_item
-from data_modules.corpora.contract import Progress
+from data_modules.collate import corpus_item, text_batch
+from data_modules.corpora.contract import Progress, Utterance
 from data_modules.labels import LabelStore
 from data_modules.store import AnySpecification, TextFeatures
 from prosody_tts.config import LABELS, Experiment
 from prosody_tts.errors import UserError
 from prosody_tts.evaluation.decisions import DECISIONS, Ints
+from prosody_tts.evaluation.draws import Draws, draw, write_draws
 from prosody_tts.evaluation.label_metrics import measure
 from prosody_tts.evaluation.measure import Floats
 from prosody_tts.evaluation.results import RESULTS
+from prosody_tts.evaluation.word_majority import word_majority
 from prosody_tts.files import write_text
 from prosody_tts.nn.sampler import SamplerModel
 from prosody_tts.pipeline import Stage
@@ -38,6 +41,7 @@ class Track:
         places: [N] tokens.
         reference: [N] measured.
         predicted: [N].
+        draws: [S, N] drawn at temperature 1, or none.
         decisions: name of ``decisions.DECISIONS`` -> (measured class, predicted class), each [N].
     """
 
@@ -45,6 +49,7 @@ class Track:
     reference: Floats
     predicted: Floats
     decisions: dict[str, tuple[Ints, Ints]]
+    draws: Floats | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +63,7 @@ class LabelResult:
     tracks: dict[str, Track]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for a JSON line."""
+        """Plain data for a JSON line, without draws."""
         return {
             "id": self.id,
             "sentence": self.sentence,
@@ -90,14 +95,40 @@ def _ints(row: Sequence[int]) -> Ints:
     return np.asarray(row, np.int64)
 
 
-def write_label_results(folder: Path, results: Iterable[LabelResult]) -> None:
-    """Write ``utterances.jsonl`` into an evaluation's folder, atomically."""
+def write_label_results(folder: Path, results: Sequence[LabelResult]) -> None:
+    """Write ``utterances.jsonl``, and draws where there are some, into an evaluation's folder, atomically."""
+    drawn = {result.id: _packed(result) for result in results if _has_draws(result)}
+    if drawn:
+        write_draws(folder, drawn)
     lines = (json.dumps(result.to_dict(), ensure_ascii=False, allow_nan=False) + "\n" for result in results)
     write_text(folder / RESULTS, "".join(lines))
 
 
+def _has_draws(result: LabelResult) -> bool:
+    return any(track.draws is not None for track in result.tracks.values())
+
+
+def _packed(result: LabelResult) -> NDArray[np.float32]:
+    """Draws of all tracks on the tokens: [W, S, tracks], NaN where a track has none."""
+    count = max(len(track.draws) for track in result.tracks.values() if track.draws is not None)
+    packed = np.full((len(result.tokens), count, len(result.tracks)), np.nan, np.float32)
+    for place, track in enumerate(result.tracks.values()):
+        if track.draws is not None:
+            packed[track.places, :, place] = track.draws.T
+    return packed
+
+
+def _with_draws(result: LabelResult, packed: NDArray[np.float32]) -> LabelResult:
+    """The inverse of ``_packed``."""
+    tracks = {
+        name: replace(track, draws=packed[track.places, :, place].T.astype(np.float64))
+        for place, (name, track) in enumerate(result.tracks.items())
+    }
+    return replace(result, tracks=tracks)
+
+
 def read_label_results(folder: Path) -> list[LabelResult]:
-    """Read an evaluation's ``utterances.jsonl``.
+    """Read an evaluation's ``utterances.jsonl``, and its draws where it has some.
 
     Raises:
         UserError: there is none, or a line of it is not a result; names the file.
@@ -105,7 +136,9 @@ def read_label_results(folder: Path) -> list[LabelResult]:
     path = folder / RESULTS
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
-        return [LabelResult.from_dict(json.loads(line)) for line in lines if line]
+        results = [LabelResult.from_dict(json.loads(line)) for line in lines if line]
+        draws = Draws(folder)
+        return [_with_draws(result, draws[result.id]) if result.id in draws else result for result in results]
     except OSError as error:
         raise UserError(f"cannot read {path} ({error.strerror}); evaluate the system first") from None
     except (KeyError, TypeError, ValueError) as error:
@@ -115,27 +148,43 @@ def read_label_results(folder: Path) -> list[LabelResult]:
 
 
 def evaluate_labels(stage: Stage, store: TextFeatures, folder: Path, progress: Progress) -> dict[str, Any]:
-    """Write ``utterances.jsonl`` of a system; return its metrics and the thresholds fitted on the training split."""
+    """Write ``utterances.jsonl`` of a system; return its metrics and the thresholds fitted on the training split.
+
+    With ``evaluation.samples`` every held-out sentence is drawn as often, beside the point estimate. A dimension that
+    follows from another and the text alone (``DERIVED``) is measured too.
+    A system with a head for classes decides by what it holds likeliest, and has no thresholds there.
+    """
     experiment = stage.experiment
     labels = LabelStore(stage.input("labels"))
-    model, spec = load_sampler(stage.input("sampler"), stage.inputs["labels"])
+    model, spec = load_sampler(stage.input("sampler"), stage.inputs["labels"], experiment.synthesis.steps)
     training, held = store.ids("train"), _held_out(store, experiment)
-    predicted = _predict(model, spec, store, [*training, *held], experiment, progress)
+    predicted, shares = _predict(model, spec, store, [*training, *held], experiment, progress)
     names = LABELS[experiment.corpus]
     seen = {name: _pooled(training, labels, predicted, index) for index, name in enumerate(names)}
     thresholds = {
         (name, key): decision.fit(seen[name][0], decision.labels(seen[name][1]))
         for name in names
         for key, decision in DECISIONS.get(name, {}).items()
+        if not (shares and decision.likeliest)
     }
-    results = [_result(name, store, labels, predicted[name], names, thresholds) for name in held]
+    drawn = _draw(model, spec, store, held, experiment, progress)
+    results = []
+    for name in held:
+        own = _result(name, store, labels, predicted[name], names, thresholds, shares.get(name), drawn.get(name))
+        results.append(_with_derived(own, store.utterances[name]))
     write_label_results(folder, results)
     cuts = {
         f"{name}_{key}_cut_{number}": float(cut)
         for (name, key), row in thresholds.items()
         for number, cut in enumerate(row, start=1)
     }
-    return {**measure([result.tracks for result in results]), **cuts, "sentences": len(results)}
+    simple = {
+        f"{name}_{key}_word_majority": found
+        for index, name in enumerate(names)
+        for key, decision in DECISIONS.get(name, {}).items()
+        if (found := word_majority(store, labels, training, held, index, decision)) is not None
+    }
+    return {**measure([result.tracks for result in results]), **simple, **cuts, "sentences": len(results)}
 
 
 def _held_out(store: TextFeatures, experiment: Experiment) -> list[str]:
@@ -154,21 +203,43 @@ def _predict(
     ids: Sequence[str],
     experiment: Experiment,
     progress: Progress,
-) -> dict[str, Floats]:
-    """Vectors [W, D] of utterances."""
+) -> tuple[dict[str, Floats], dict[str, list[Floats]]]:
+    """Vectors [W, D] of utterances, and the probabilities [W, K] of each dimension's classes where there is a head."""
     predicted: dict[str, Floats] = {}
+    shares: dict[str, list[Floats]] = {}
+    reader = store.text.reader if experiment.tunes_bert else None
     ordered = sorted(ids, key=lambda name: (store.text.sentence(name).tokens, name))
     for start in range(0, len(ordered), BATCH):
         batch = ordered[start : start + BATCH]
-        text = text_batch(
-            [text_item(n, store.text.sentence(n), store.text.bert(n), spec, store.speaker(n)) for n in batch]
-        )
+        text = text_batch([corpus_item(store, name, spec, reader) for name in batch])
         generator = torch.Generator().manual_seed(experiment.seed + start)
         vectors = model.sample(text, experiment.synthesis.temperature, generator).double().numpy()
+        classes = model.class_shares(text)
         for row, name in enumerate(batch):
-            predicted[name] = vectors[row, : store.text.sentence(name).tokens]
+            tokens = store.text.sentence(name).tokens
+            predicted[name] = vectors[row, :tokens]
+            if classes is not None:
+                shares[name] = [of_dimension[row, :tokens].double().numpy() for of_dimension in classes]
         progress(start + len(batch), len(ordered), "predicting labels")
-    return predicted
+    return predicted, shares
+
+
+def _draw(
+    model: SamplerModel,
+    spec: AnySpecification,
+    store: TextFeatures,
+    ids: Sequence[str],
+    experiment: Experiment,
+    progress: Progress,
+) -> dict[str, Floats]:
+    """Draws [S, W, D] of utterances; none unless they are asked for."""
+    drawn: dict[str, Floats] = {}
+    reader = store.text.reader if experiment.tunes_bert else None
+    for name in ids if experiment.evaluation.samples else ():
+        item = corpus_item(store, name, spec, reader)
+        drawn[name] = draw(model, item, experiment.evaluation.samples, experiment.seed).double().numpy()
+        progress(len(drawn), len(ids), "drawing labels")
+    return drawn
 
 
 def _pooled(
@@ -193,6 +264,8 @@ def _result(
     predicted: Floats,
     dimensions: Sequence[str],
     thresholds: Mapping[tuple[str, str], Floats],
+    shares: Sequence[Floats] | None,
+    drawn: Floats | None,
 ) -> LabelResult:
     utterance, sentence = store.utterances[name], store.text.sentence(name)
     tokens = [""] * sentence.tokens
@@ -204,8 +277,44 @@ def _result(
         said = predicted[places, index]
         discrete = labels.classes(name)[places, index].astype(np.int64)
         decisions = {
-            key: (decision.labels(discrete), decision.decide(said, thresholds[dimension, key]))
+            key: (
+                decision.labels(discrete),
+                decision.decide(said, thresholds[dimension, key])
+                if shares is None or not decision.likeliest
+                else decision.choose(shares[index][places]),
+            )
             for key, decision in DECISIONS.get(dimension, {}).items()
         }
-        tracks[dimension] = Track(places, labels.mean(name)[places, index].astype(np.float64), said, decisions)
+        measured = labels.mean(name)[places, index].astype(np.float64)
+        draws = None if drawn is None else drawn[:, places, index]
+        tracks[dimension] = Track(places, measured, said, decisions, draws)
     return LabelResult(utterance.id, utterance.sentence, utterance.text, tuple(tokens), tracks)
+
+
+def _with_derived(result: LabelResult, utterance: Utterance) -> LabelResult:
+    """Add the dimensions that follow from one there is and from the text: ``DERIVED``.
+
+    A word's timing is its log duration less what its phones last on average; what they last is known of a text, so
+    that a predicted timing is a predicted duration as well.
+    """
+    tracks = dict(result.tracks)
+    for name, (source, measured_in) in DERIVED.items():
+        if source in tracks:
+            track, measured = tracks[source], measured_in(utterance)
+            shift = measured - track.reference
+            draws = None if track.draws is None else track.draws + shift
+            tracks[name] = Track(track.places, measured, track.predicted + shift, {}, draws)
+    return replace(result, tracks=tracks)
+
+
+def log_durations(utterance: Utterance) -> Floats:
+    """Natural log of the seconds of every word of an utterance with timed phones: [words]."""
+    ends: dict[int, tuple[float, float]] = {}
+    for phone in utterance.phones or ():
+        if phone.word >= 0:
+            ends[phone.word] = (ends.get(phone.word, (phone.start, 0.0))[0], phone.end)
+    return np.log([end - start for start, end in (ends[word] for word in range(len(ends)))])
+
+
+#: Dimension -> the label it follows from, and how it is measured.
+DERIVED: dict[str, tuple[str, Callable[[Utterance], Floats]]] = {"duration": ("timing", log_durations)}

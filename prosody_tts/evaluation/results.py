@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from prosody_tts.errors import UserError
 from prosody_tts.evaluation.attention import Attention
+from prosody_tts.evaluation.draws import Draws
 from prosody_tts.evaluation.measure import Floats, TokenMeasures, from_json_floats, to_json_floats
 from prosody_tts.files import write_text
 
@@ -39,6 +41,19 @@ class Readout:
     def from_dict(data: dict[str, Any]) -> Readout:
         """The inverse of ``to_dict``."""
         return Readout(log_f0=from_json_floats(data["log_f0"]), energy=from_json_floats(data["energy"]))
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """What stage one makes of draws of stage two, before the vocoder (``draws``).
+
+    Attributes:
+        log_f0: [S, W] natural log of Hz by the read-out head; NaN on pause slots.
+        duration: [S, W] seconds.
+    """
+
+    log_f0: Floats
+    duration: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +110,8 @@ class UtteranceResult:
         readout: the decoder's read-out head, where the system has one.
         contour: F0 over time, where it was kept.
         attention: whether the system's attention read the sentence (``attention.Attention``); none where it has none.
+        draws: of the sentence, the same for all its renditions; none where nothing was drawn. They stand in a file of
+            their own.
     """
 
     id: str
@@ -111,6 +128,7 @@ class UtteranceResult:
     readout: Readout | None = None
     contour: Contour | None = None
     attention: Attention | None = None
+    draws: Drawn | None = None
 
     def __post_init__(self) -> None:
         """Raise ``ValueError`` unless every measure has one value a token."""
@@ -126,7 +144,7 @@ class UtteranceResult:
         return [index for index, token in enumerate(self.tokens) if token]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for a JSON line."""
+        """Plain data for a JSON line, without draws."""
         return {
             "id": self.id,
             "sentence": self.sentence,
@@ -174,7 +192,7 @@ def write_results(folder: Path, results: Iterable[UtteranceResult]) -> Path:
 
 
 def read_results(folder: Path) -> list[UtteranceResult]:
-    """Read an evaluation's ``utterances.jsonl``.
+    """Read an evaluation's ``utterances.jsonl``, and its draws where it has some.
 
     Raises:
         UserError: there is none, or a line of it is not a result; names the file and the line.
@@ -184,17 +202,24 @@ def read_results(folder: Path) -> list[UtteranceResult]:
         lines = path.read_text(encoding="utf-8").split("\n")
     except OSError as error:
         raise UserError(f"cannot read {path} ({error.strerror}); evaluate the system first") from None
-    results = []
+    results, draws = [], Draws(folder)
     for number, line in enumerate(lines, 1):
         if not line:
             continue
         try:
-            results.append(UtteranceResult.from_dict(json.loads(line)))
+            result = UtteranceResult.from_dict(json.loads(line))
+            results.append(_with_draws(result, draws[result.id]) if result.id in draws else result)
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(
                 f"line {number} of {path} is not an evaluation result ({error!r}); delete the folder and evaluate again"
             ) from None
     return results
+
+
+def _with_draws(result: UtteranceResult, heard: NDArray[np.float32]) -> UtteranceResult:
+    """Add draws [W, S, 2], in the order of ``draws.HEARD``."""
+    log_f0, duration = np.moveaxis(heard.astype(np.float64), (2, 1), (0, 1))
+    return replace(result, draws=Drawn(log_f0, duration))
 
 
 class OfSentence(Protocol):

@@ -13,7 +13,9 @@ from prosody_tts.evaluation import statistics
 from prosody_tts.evaluation.effects import EFFECTS, shares
 from prosody_tts.evaluation.measure import Floats
 from prosody_tts.evaluation.metrics import METRICS, Better, Source, by_sentence, nanmean
+from prosody_tts.evaluation.pairs import Pair, compare
 from prosody_tts.evaluation.results import UtteranceResult, by_renditions
+from prosody_tts.evaluation.variation import VARIATIONS, variations
 from prosody_tts.report.papers import GAP_CLOSED, GAP_TO_ORACLE, ORACLES, oracle_of
 
 #: Pseudo-system: the recording through the vocoder, the best any system with that vocoder can do on audio.
@@ -22,14 +24,14 @@ COPY_SYNTHESIS = "copy_synthesis"
 
 @dataclass(frozen=True)
 class Column:
-    """What a metric of the table is, effects included."""
+    """What a metric of the table is, effects and distributions included; a spread has no perfect value."""
 
     name: str
     label: str
     unit: str
     definition: str
     better: Better
-    perfect: float
+    perfect: float | None
     source: Source
 
 
@@ -54,6 +56,8 @@ def _columns() -> dict[str, Column]:
                 " Word F0 and energy as the decoder's read-out head gives them." if source == "readout" else ""
             )
             found[name] = Column(name, label, "share", definition, "higher", 1.0, source)
+    for one in VARIATIONS.values():
+        found[one.name] = Column(one.name, one.label, one.unit, one.definition, one.better, one.perfect, "readout")
     return found
 
 
@@ -185,6 +189,34 @@ def summarise(
     return _with_p(rows, estimates, lower)
 
 
+def compare_systems(
+    systems: Mapping[str, Sequence[UtteranceResult]],
+    repeats: Mapping[str, Sequence[Sequence[UtteranceResult]]] | None = None,
+) -> list[Pair]:
+    """Test every system against every other on each metric, but for the vocoded recordings.
+
+    Args:
+        systems: name -> results, of the same sentences.
+        repeats: name -> results of the system's other seeds; a sentence's figure is then its mean over seeds.
+    """
+    tested = [name for name in systems if name != COPY_SYNTHESIS]
+    sentences = list(by_renditions(systems[tested[0]])) if tested else []
+    tables = {
+        name: [by_sentence(results) for results in (systems[name], *(repeats or {}).get(name, ()))] for name in tested
+    }
+    found: list[Pair] = []
+    for metric in METRICS.values():
+        have = [name for name in tested if all(table[metric.name] for table in tables[name])]
+        sign = 1.0 if metric.better == "lower" else -1.0
+        errors = {
+            name: sign
+            * nanmean(np.array([[table[metric.name].get(one, np.nan) for one in sentences] for table in tables[name]]))
+            for name in have
+        }
+        found += compare(metric.name, errors)
+    return found
+
+
 def _same_sentences(systems: Mapping[str, Sequence[UtteranceResult]]) -> list[str]:
     if not systems or not all(systems.values()):
         empty = [name for name, results in systems.items() if not results]
@@ -213,7 +245,7 @@ def _estimates(
             vector = np.array([values.get(sentence, np.nan) for sentence in sentences])
             replicates = statistics.means(vector, counts)
             found[name] = _Estimate(float(np.nanmean(vector)), replicates, len(values), vector)
-    for name, share in shares(results, counts, confidence).items():
+    for name, share in {**shares(results, counts, confidence), **variations(results, counts)}.items():
         found[name] = _Estimate(share.value, share.replicates, share.n)
     return found
 
@@ -253,7 +285,7 @@ def _row(
     interval = statistics.percentile_interval(mine.replicates, confidence) if mine.n > 1 else statistics.UNKNOWN
     gap = to_oracle = statistics.Gap(None)
     below = estimates.get(lower, {}).get(name)
-    if below is not None and system != lower:
+    if below is not None and system != lower and column.perfect is not None:
         above = estimates.get(COPY_SYNTHESIS, {}).get(name) if column.source == "audio" else None
         if system != COPY_SYNTHESIS:
             gap = _gap(mine, below, above, column, counts, confidence)
@@ -293,6 +325,7 @@ def _gap(
     mine: _Estimate, below: _Estimate, above: _Estimate | None, column: Column, counts: Floats, confidence: float
 ) -> statistics.Gap:
     """Share of the gap over the sentences all three have; no ``above`` stands for the recordings themselves."""
+    assert column.perfect is not None
     perfect = np.full_like(mine.replicates, column.perfect)
     sides = [(side.value, side.replicates) for side in (mine, below)]
     top = (column.perfect, perfect) if above is None else (above.value, above.replicates)

@@ -7,9 +7,10 @@ from torch import Tensor, nn
 
 from data_modules.batches import SamplerBatch, TextBatch
 from prosody_tts.config import Units
+from prosody_tts.nn.classes import ClassHead
 from prosody_tts.nn.context import Contexts
 from prosody_tts.nn.layers import BiLSTM, first_and_last
-from prosody_tts.nn.priors import AutoregressivePrior, GaussianPrior
+from prosody_tts.nn.priors import Known, Prior
 from prosody_tts.nn.reference import Posterior
 from prosody_tts.nn.speakers import SpeakerEmbedding
 from prosody_tts.nn.units import length_mask, spread
@@ -76,9 +77,10 @@ class SamplerModel(nn.Module):
         units: Units,
         contexts: Contexts,
         to_units: UtteranceContext | WordContext | PhoneUnitContext,
-        prior: GaussianPrior | AutoregressivePrior,
+        prior: Prior,
         latent: int,
         speakers: SpeakerEmbedding | None = None,
+        classes: ClassHead | None = None,
     ) -> None:
         super().__init__()
         self.units: Units = units
@@ -86,6 +88,7 @@ class SamplerModel(nn.Module):
         self.to_units = to_units
         self.prior = prior
         self.speakers = speakers
+        self.classes = classes
         self.register_buffer("mean", torch.zeros(latent))
         self.register_buffer("scale", torch.ones(latent))
 
@@ -97,16 +100,47 @@ class SamplerModel(nn.Module):
         states = self.to_units(tokens, text)
         return states, length_mask(text.unit_lengths(self.units), states.shape[1])
 
-    def loss(self, batch: SamplerBatch) -> Tensor:
-        """The prior's loss against the vectors, stage one's or explicit."""
-        context, mask = self.context(batch.text)
-        mean = (batch.mean - self.mean) / self.scale
-        there = mask[:, :, None] if batch.exists is None else mask[:, :, None] & batch.exists
-        target = Posterior(mean * there, batch.scale / self.scale, batch.exists)
-        return self.prior.loss(context, target, mask)
+    def normalise(self, vectors: Tensor) -> Tensor:
+        """Vectors [..., D] of stage one's own scale at zero mean and unit variance."""
+        return (vectors - self.mean) / self.scale
 
-    def sample(self, text: TextBatch, temperature: float = 0.0, generator: torch.Generator | None = None) -> Tensor:
-        """Draw prosody vectors [B, U, D] in stage one's own scale."""
+    def class_shares(self, text: TextBatch) -> list[Tensor] | None:
+        """Probabilities [B, U, K] of the classes of each dimension, K of them; none without a head for classes."""
+        if self.classes is None:
+            return None
+        return [logits.softmax(2) for logits in self.classes(self.context(text)[0])]
+
+    def loss(self, batch: SamplerBatch, generator: torch.Generator | None = None) -> Tensor:
+        """The prior's loss against the vectors, stage one's or explicit, and that of their classes.
+
+        ``generator`` is of what the prior draws.
+        """
+        context, mask = self.context(batch.text)
+        there = mask[:, :, None] if batch.exists is None else mask[:, :, None] & batch.exists
+        target = Posterior(self.normalise(batch.mean) * there, batch.scale / self.scale, batch.exists)
+        loss = self.prior.loss(context, target, mask, generator)
+        if self.classes is None or batch.classes is None:
+            return loss
+        return loss + self.classes.loss(context, batch.classes)
+
+    def sample(
+        self,
+        text: TextBatch,
+        temperature: float = 0.0,
+        generator: torch.Generator | None = None,
+        known: Known | None = None,
+    ) -> Tensor:
+        """Draw prosody vectors [B, U, D] in stage one's own scale, given those of some units that are ``known`` in it.
+
+        The units that are known come back as they are given.
+        """
         context, mask = self.context(text)
-        drawn = self.prior.sample(context, mask, temperature, generator)
-        return (drawn * self.scale + self.mean) * mask[:, :, None]
+        given = None if known is None else Known(self.normalise(known.values), known.where)
+        drawn = self.prior.sample(context, mask, temperature, generator, given)
+        vectors = drawn * self.scale + self.mean
+        return (vectors if known is None else known.put(vectors)) * mask[:, :, None]
+
+    def log_likelihood(self, text: TextBatch, vectors: Tensor, exists: Tensor | None = None) -> Tensor:
+        """Nats [B] of each sentence's vectors [B, U, D], given in stage one's own scale, as the prior counts them."""
+        context, mask = self.context(text)
+        return self.prior.log_likelihood(context, self.normalise(vectors) * mask[:, :, None], mask, exists)

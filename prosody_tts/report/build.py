@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prosody_tts.errors import UserError
+from prosody_tts.evaluation.pairs import Pair
 from prosody_tts.evaluation.results import read_results
-from prosody_tts.evaluation.summary import Row, summarise
+from prosody_tts.evaluation.summary import Row, compare_systems, summarise
 from prosody_tts.files import read_json, write_json, write_text
 from prosody_tts.report import figures
+from prosody_tts.report.distributions import distribution_figures
 from prosody_tts.report.drawing import write_png
 from prosody_tts.report.page import Spoken, choose, write_page
 from prosody_tts.report.papers import ORACLES
@@ -65,7 +67,7 @@ def build(
     results = {name: item.results for name, item in spoken.items()}
     more = {name: [read_results(path) for path in paths] for name, paths in (repeats or {}).items()}
     rows = summarise(results, lower, confidence, resamples, seed, oracles, more)
-    table = Table.of(rows)
+    table = Table.of(rows, compare_systems(results, more))
     first = results[table.systems[0]]
     chosen = choose(first, examples)
     heard = _recordings(recordings, chosen)
@@ -77,11 +79,15 @@ def build(
     gaps = figures.gaps(table, style)
     if gaps is not None:
         write_png(gaps, folder / "gaps.png")
+    spread = distribution_figures(results, style)
+    for measure, figure in spread.items():
+        write_png(figure, folder / f"{measure}_distribution.png")
     drawn = {name: found[chosen[0]] for name, found in by_id.items() if found[chosen[0]].contour is not None}
     if drawn:
         write_png(figures.contours(drawn, style, shown), folder / "contour.png")
 
     write_json(folder / "table.json", [row.to_dict() for row in rows])
+    write_json(folder / "pairs.json", [pair.to_dict() for pair in table.pairs])
     write_json(folder / "provenance.json", provenance.to_dict())
     write_text(folder / "table.md", markdown(table, provenance))
     write_page(folder / "index.html", table, spoken, heard, provenance, lower, confidence, resamples, examples)
@@ -91,7 +97,8 @@ def build(
 def show(folder: Path, provenance: Provenance) -> Group:
     """The table of a report that ``build`` wrote, without making it again."""
     rows = [Row.from_dict(row) for row in read_json(folder / "table.json")]
-    return terminal(Table.of(rows), provenance)
+    pairs = [Pair.from_dict(pair) for pair in read_json(folder / "pairs.json")]
+    return terminal(Table.of(rows, pairs), provenance)
 
 
 def _recordings(recordings: Mapping[str, Path] | Path | None, wanted: list[str]) -> dict[str, Path]:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prosody_tts.errors import UserError
-from prosody_tts.evaluation.label_metrics import TrackLike, summarise_labels
+from prosody_tts.evaluation.label_metrics import TrackLike, compare_labels, summarise_labels
 from prosody_tts.evaluation.labels import LabelResult, read_label_results
+from prosody_tts.evaluation.pairs import Pair
 from prosody_tts.evaluation.results import by_renditions
 from prosody_tts.evaluation.summary import Row
 from prosody_tts.files import read_json, write_json, write_text
@@ -62,13 +63,15 @@ def build(
     tracks = {name: [_tracks(found) for found in all_found] for name, all_found in seeds.items()}
     others = {name: found[1:] for name, found in tracks.items()}
     rows = summarise_labels({name: found[0] for name, found in tracks.items()}, confidence, resamples, seed, others)
-    table, results = LabelTable.of(rows), {name: found[0] for name, found in seeds.items()}
+    table = LabelTable.of(rows, compare_labels(tracks))
+    results = {name: found[0] for name, found in seeds.items()}
     drawings = Drawings(table, results)
     for dimension in table.dimensions:
         write_png(drawings.metrics(dimension), folder / f"{dimension}_metrics.png")
         write_png(drawings.distributions(dimension), folder / f"{dimension}_distribution.png")
         write_png(drawings.calibration(dimension), folder / f"{dimension}_calibration.png")
     write_json(folder / "table.json", [row.to_dict() for row in table.rows])
+    write_json(folder / "pairs.json", [pair.to_dict() for pair in table.pairs])
     write_json(folder / "provenance.json", provenance.to_dict())
     write_text(folder / "table.md", markdown(table, provenance))
     write_page(folder / "index.html", table, drawings, provenance, confidence, resamples, examples)
@@ -77,7 +80,9 @@ def build(
 
 def show(folder: Path, provenance: Provenance) -> Group:
     """The table of a report that ``build`` wrote, without making it again."""
-    return terminal(LabelTable.of([Row.from_dict(row) for row in read_json(folder / "table.json")]), provenance)
+    rows = [Row.from_dict(row) for row in read_json(folder / "table.json")]
+    pairs = [Pair.from_dict(pair) for pair in read_json(folder / "pairs.json")]
+    return terminal(LabelTable.of(rows, pairs), provenance)
 
 
 def _tracks(results: Sequence[LabelResult]) -> dict[str, Sequence[Mapping[str, TrackLike]]]:

@@ -38,17 +38,21 @@ WEIGHTS = ((MUTED, "normal"), (INK, "normal"), (INK, "bold"))
 
 
 class Pooled(NamedTuple):
-    """One dimension over the tokens of all sentences: measured and predicted, [N] each."""
+    """One dimension over the tokens of all sentences: measured and predicted, [N] each; drawn [S N], or none."""
 
     reference: Floats
     predicted: Floats
+    drawn: Floats | None = None
 
 
 def pooled(results: Sequence[LabelResult], dimension: str) -> Pooled:
     """All tokens of a dimension."""
     tracks = [result.tracks[dimension] for result in results]
+    draws = [track.draws.ravel() for track in tracks if track.draws is not None]
     return Pooled(
-        np.concatenate([track.reference for track in tracks]), np.concatenate([track.predicted for track in tracks])
+        np.concatenate([track.reference for track in tracks]),
+        np.concatenate([track.predicted for track in tracks]),
+        np.concatenate(draws) if draws else None,
     )
 
 
@@ -78,7 +82,9 @@ def metrics(table: LabelTable, dimension: str, style: Mapping[str, Style], names
 
 
 def distributions(tokens: Mapping[str, Pooled], style: Mapping[str, Style], axis: str) -> Figure:
-    """How often each value is measured (filled) and predicted (line), a panel a system; both standard deviations.
+    """How often each value is measured (filled), predicted and drawn (lines), a panel a system; standard deviations.
+
+    Where a system draws, its draws are the solid line and its predictions a dashed one.
 
     Args:
         tokens: short name of a system -> its tokens.
@@ -90,18 +96,28 @@ def distributions(tokens: Mapping[str, Pooled], style: Mapping[str, Style], axis
     pad = 0.05 * max(high - low, 1e-6)
     edges = np.linspace(low - pad, high + pad, BINS + 1)
     measured = _shares(reference, edges)
-    predicted = {name: _shares(item.predicted, edges) for name, item in tokens.items()}
-    top = 1.08 * max(measured.max(), *(row.max() for row in predicted.values()))
+    lines = {
+        name: [(_shares(item.predicted, edges), "solid" if item.drawn is None else (0, (2, 1.2)))]
+        + ([] if item.drawn is None else [(_shares(item.drawn, edges), "solid")])
+        for name, item in tokens.items()
+    }
+    top = 1.08 * max(measured.max(), *(row.max() for rows in lines.values() for row, _ in rows))
     with settings():
         figure, grid = _grid(list(tokens), 1.7, axis, "share of tokens")
-        for axes, (name, shares) in zip(grid, predicted.items(), strict=True):
+        for axes, (name, rows) in zip(grid, lines.items(), strict=True):
             axes.stairs(measured, edges, fill=True, color=RULE, zorder=1)
-            axes.stairs(shares, edges, baseline=None, color=style[name].light, linewidth=1.6, zorder=3)
+            for shares, dash in rows:
+                axes.stairs(
+                    shares, edges, baseline=None, color=style[name].light, linewidth=1.6, linestyle=dash, zorder=3
+                )
             axes.set_yscale("function", functions=(np.sqrt, np.square))
             axes.set_ylim(0, top)
             ticks = [tick for tick in (0.01, 0.05, 0.1, 0.25, 0.5, 1.0) if tick < top]
             axes.set_yticks(ticks, [f"{100 * tick:g} %" for tick in ticks] if axes in grid[::COLUMNS] else [])
-            spread = f"SD {tokens[name].predicted.std():.2f} of {reference.std():.2f}"
+            item = tokens[name]
+            spread = f"SD {item.predicted.std():.2f}"
+            spread += f" of {reference.std():.2f}" if item.drawn is None else f", drawn {item.drawn.std():.2f}"
+            spread += "" if item.drawn is None else f" of {reference.std():.2f}"
             axes.text(
                 0.98, 0.97, spread, transform=axes.transAxes, ha="right", va="top", fontsize=FONT - 1, color=MUTED
             )

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prosody_tts.evaluation.label_metrics import MEANINGS, METRICS
-from prosody_tts.evaluation.labels import LabelResult
+from prosody_tts.evaluation.labels import DERIVED, LabelResult
+from prosody_tts.evaluation.pairs import MATRIX
 from prosody_tts.evaluation.results import by_renditions
 from prosody_tts.files import write_text
 from prosody_tts.report import figures, labels_figures
 from prosody_tts.report.drawing import HUES
 from prosody_tts.report.figures import RECORDING
-from prosody_tts.report.labels_table import LabelTable, commonest
+from prosody_tts.report.labels_table import LETTERS, LabelTable, commonest, headings, matrix, spreads
 from prosody_tts.report.page import choose, origin, safe, template
-from prosody_tts.report.papers import PROMINENCE
+from prosody_tts.report.papers import beside
 from prosody_tts.report.provenance import Provenance
 from prosody_tts.report.table import interval, number
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 #: Dimension -> the axis of its values, short.
 AXES = {
     "timing": "log duration ratio",
+    "duration": "log seconds",
     "pause": "log(1 + frames)",
     "prominence": "prominence",
     "boundary": "boundary",
@@ -34,6 +37,7 @@ AXES = {
 #: Dimension -> its heading.
 HEADINGS = {
     "timing": "Word timing",
+    "duration": "Word durations",
     "pause": "Pauses",
     "prominence": "Prominence",
     "boundary": "Boundaries",
@@ -60,7 +64,7 @@ class Drawings:
         return labels_figures.metrics(self.table, dimension, self.style, self.names)
 
     def distributions(self, dimension: str) -> Figure:
-        """Predicted beside measured values."""
+        """Predicted, and drawn where something is, beside measured values."""
         return labels_figures.distributions(self._pooled(dimension), self.style, AXES[dimension])
 
     def calibration(self, dimension: str) -> Figure:
@@ -68,11 +72,12 @@ class Drawings:
         return labels_figures.calibration(self._pooled(dimension), self.style, AXES[dimension])
 
     def sentence(self, utterance: str) -> Figure:
-        """One sentence of all systems."""
-        chosen = {
-            self.names[name]: next(result for result in found if result.id == utterance)
-            for name, found in self.results.items()
-        }
+        """One sentence of all systems: the labels themselves, not what follows from them."""
+        chosen = {}
+        for name, found in self.results.items():
+            result = next(result for result in found if result.id == utterance)
+            own = {dimension: track for dimension, track in result.tracks.items() if dimension not in DERIVED}
+            chosen[self.names[name]] = replace(result, tracks=own)
         return labels_figures.sentence(chosen, self.style, AXES)
 
     def _pooled(self, dimension: str) -> dict[str, labels_figures.Pooled]:
@@ -118,10 +123,14 @@ def write_page(
         sentences=len(by_renditions(results)),
         confidence=f"{100 * confidence:g}",
         resamples=resamples,
-        heads=[METRICS[name].label for name in table.main],
+        heads=headings([METRICS[name] for name in table.main]),
         lines=[_line(table, system) for system in table.systems],
         commonest=commonest(table),
-        paper=_paper(table),
+        letters=LETTERS if table.tested() else "",
+        matrix=MATRIX,
+        systems=list(drawings.names.values()),
+        pairs=[{"label": METRICS[name].label, "lines": _matrix(table, name, drawings)} for name in table.tested()],
+        papers=beside(table.dimensions),
         dimensions=[_dimension(name, drawings) for name in table.dimensions],
         legend=[LEGENDS[name] for name in table.dimensions if name in LEGENDS],
         examples=_examples(table, drawings, results, examples),
@@ -167,23 +176,23 @@ def _line(table: LabelTable, system: str) -> dict[str, Any]:
     cells = []
     for metric in table.main:
         row = table.cell(system, metric)
-        best = table.best(metric) == system
-        cells.append(row and {"value": number(row.value), "range": interval(row), "best": best})
+        best, mark = table.best(metric) == system, table.letters(metric).get(system, "")
+        cells.append(row and {"value": number(row.value), "range": interval(row), "best": best, "letters": mark})
     return {"system": system, "cells": cells}
 
 
-def _paper(table: LabelTable) -> dict[str, Any] | None:
-    if "prominence" not in table.dimensions:
-        return None
-    sources = {figure.source for pair in PROMINENCE.values() for figure in pair}
-    return {"lines": PROMINENCE, "sources": sorted(sources)}
+def _matrix(table: LabelTable, metric: str, drawings: Drawings) -> list[list[str]]:
+    return [[drawings.names[line[0]], *line[1:]] for line in matrix(table, metric)]
 
 
 def _dimension(name: str, drawings: Drawings) -> dict[str, Any]:
     def drawn(kind: str, figure: Figure) -> Any:
         return safe(figures.svg(figure, f"{name}-{kind}", f"{HEADINGS[name]}: {kind} by system", style=drawings.style))
 
+    heads, lines = spreads(drawings.table, name)
     return {
+        "spread_heads": heads[1:],
+        "spread_lines": lines,
         "name": name,
         "heading": HEADINGS[name],
         "meaning": MEANINGS[name],

@@ -8,7 +8,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from prosody_tts.evaluation.label_metrics import METRICS, LabelMetric
+from prosody_tts.evaluation.pairs import MATRIX, Pair, cell, letters
 from prosody_tts.evaluation.summary import Row
+from prosody_tts.report.papers import beside
 from prosody_tts.report.provenance import Provenance
 from prosody_tts.report.table import count, interval, markdown_grid, number, plus_minus, seeds_note
 
@@ -17,12 +19,17 @@ if TYPE_CHECKING:
 
 #: Metrics of the short table; those that no system has are left out.
 MAIN = (
-    *("timing_r2", "timing_sd", "timing_sd_human", "pause_f1", "pause_r"),
+    *("timing_r2", "timing_r", "duration_r2", "duration_jsd", "pause_r2", "pause_r", "pause_f1"),
     *("prominence_r2", "prominence_r", "prominence_two_way", "prominence_three_way"),
     *("boundary_r2", "boundary_r", "boundary_two_way", "boundary_three_way"),
 )
-#: Ends of the names of metrics of the speaker alone, which are the same for every system; and of spreads.
-OF_SPEAKER, SPREADS = ("_sd_human", "_majority"), ("_sd", "_sd_human")
+#: Metrics of the table of distributions, likewise, for each dimension: predictions, draws, the speaker.
+DISTRIBUTION = (
+    *("sd_human", "sd", "sd_drawn", "delta_sd_human", "delta_sd", "delta_sd_drawn", "jsd", "jsd_drawn", "jsd_share"),
+    *("wasserstein", "wasserstein_drawn", "diversity"),
+)
+#: Ends of the names of metrics of the speaker alone, which are the same for every system.
+OF_SPEAKER = ("_sd_human", "_majority")
 
 
 @dataclass(frozen=True)
@@ -34,15 +41,17 @@ class LabelTable:
         systems: names in the order of the rows.
         main: metrics of the short table.
         dimensions: of the labels, in the order of the rows.
+        pairs: tests of every system against every other, of the metrics that have some.
     """
 
     rows: tuple[Row, ...]
     systems: tuple[str, ...]
     main: tuple[str, ...]
     dimensions: tuple[str, ...]
+    pairs: tuple[Pair, ...] = ()
 
     @staticmethod
-    def of(rows: Sequence[Row]) -> LabelTable:
+    def of(rows: Sequence[Row], pairs: Sequence[Pair] = ()) -> LabelTable:
         """Arrange rows."""
         have = {row.metric for row in rows}
         return LabelTable(
@@ -50,6 +59,7 @@ class LabelTable:
             tuple(dict.fromkeys(row.system for row in rows)),
             tuple(name for name in MAIN if name in have),
             tuple(dict.fromkeys(METRICS[row.metric].dimension for row in rows)),
+            tuple(pairs),
         )
 
     def cell(self, system: str, metric: str) -> Row | None:
@@ -61,9 +71,30 @@ class LabelTable:
         return {(row.system, row.metric): row for row in self.rows}
 
     def best(self, metric: str) -> str | None:
-        """The system with the highest value; None with fewer than two, and for spreads, which are no contest."""
+        """The best system; None with fewer than two, and for spreads, which are no contest."""
         rows = [row for row in self.rows if row.metric == metric]
-        return None if len(rows) < 2 or metric.endswith(SPREADS) else max(rows, key=lambda row: row.value).system
+        if len(rows) < 2 or not METRICS[metric].contest:
+            return None
+        sign = 1 if METRICS[metric].better == "higher" else -1
+        return max(rows, key=lambda row: sign * row.value).system
+
+    def tested(self) -> list[str]:
+        """Metrics of the short table on which systems were tested against each other."""
+        have = {pair.metric for pair in self.pairs}
+        return [name for name in self.main if name in have]
+
+    def letters(self, metric: str) -> dict[str, str]:
+        """Letters of a metric's pairs by system, see ``pairs.letters``; none where it was not tested."""
+        return letters(self.systems, self.of_metric(metric)) if metric in self.tested() else {}
+
+    def of_metric(self, metric: str) -> list[Pair]:
+        """Pairs of a metric."""
+        return [pair for pair in self.pairs if pair.metric == metric]
+
+    def distribution(self, dimension: str) -> list[LabelMetric]:
+        """Metrics of a dimension's distribution that some system has."""
+        have = {row.metric for row in self.rows}
+        return [METRICS[name] for key in DISTRIBUTION if (name := f"{dimension}_{key}") in have]
 
     def metrics(self) -> list[LabelMetric]:
         """All metrics there are, in the order of ``METRICS``."""
@@ -71,9 +102,10 @@ class LabelTable:
         return [metric for name, metric in METRICS.items() if name in have]
 
     def of_systems(self, dimension: str) -> list[LabelMetric]:
-        """Metrics of a dimension that differ between systems."""
+        """Metrics of a dimension that differ between systems; of its distribution the standard deviation alone."""
+        apart = {f"{dimension}_{key}" for key in DISTRIBUTION} - {f"{dimension}_sd"}
         own = (metric for metric in self.metrics() if metric.dimension == dimension)
-        return [metric for metric in own if not metric.name.endswith(OF_SPEAKER)]
+        return [metric for metric in own if metric.name not in apart and not metric.name.endswith(OF_SPEAKER)]
 
 
 def commonest(table: LabelTable) -> str | None:
@@ -86,12 +118,42 @@ def commonest(table: LabelTable) -> str | None:
     return f"Who always says the commonest class has {', '.join(found)}." if found else None
 
 
+def headings(metrics: Sequence[LabelMetric]) -> list[str]:
+    """Labels with an arrow towards better, where there is a better."""
+    arrows = {"higher": " ↑", "lower": " ↓"}
+    return [metric.label + (arrows[metric.better] if metric.contest else "") for metric in metrics]
+
+
 def _short(table: LabelTable) -> tuple[list[str], list[list[str]]]:
     body = []
+    told = {name: table.letters(name) for name in table.main}
     for system in table.systems:
-        found = (table.cell(system, name) for name in table.main)
-        body.append([system, *("—" if row is None else plus_minus(row) for row in found)])
-    return ["system", *(METRICS[name].label for name in table.main)], body
+        found = [(table.cell(system, name), told[name].get(system, "")) for name in table.main]
+        body.append([system, *("—" if row is None else f"{plus_minus(row)} {mark}".rstrip() for row, mark in found)])
+    return ["system", *headings([METRICS[name] for name in table.main])], body
+
+
+def matrix(table: LabelTable, metric: str) -> list[list[str]]:
+    """Every system beside every other on a metric: a line a system, see ``pairs.cell``."""
+    of = table.of_metric(metric)
+    return [[row, *(cell(row, column, of) for column in table.systems)] for row in table.systems]
+
+
+def spreads(table: LabelTable, dimension: str) -> tuple[list[str], list[list[str]]]:
+    """The table of a dimension's distribution: its heads and its lines."""
+    metrics = table.distribution(dimension)
+    body = []
+    for system in table.systems:
+        found = (table.cell(system, metric.name) for metric in metrics)
+        body.append([system, *("—" if row is None else number(row.value) for row in found)])
+    return ["system", *headings(metrics)], body
+
+
+#: How to read letters.
+LETTERS = (
+    "Letters: systems that share none differ (Wilcoxon signed-rank over sentences, the squared error of a regression "
+    "and the wrong answers of a decision, mean over seeds; Holm over all pairs of the metric; p < .05)."
+)
 
 
 def _notes(table: LabelTable, provenance: Provenance) -> list[str]:
@@ -99,6 +161,7 @@ def _notes(table: LabelTable, provenance: Provenance) -> list[str]:
     baseline = commonest(table)
     return [
         f"Value ± half its bootstrap interval over {n} sentences; tokens of all sentences are pooled.",
+        *([LETTERS] if table.tested() else []),
         *seeds_note(table.rows),
         *(f"{METRICS[name].label}: {METRICS[name].definition}" for name in table.main),
         *([baseline] if baseline else []),
@@ -127,6 +190,14 @@ def markdown(table: LabelTable, provenance: Provenance) -> str:
     """The short table, the footer and every metric as Markdown."""
     titles, short = _short(table)
     lines = [*markdown_grid(titles, short), "", *(f"- {note}" for note in _notes(table, provenance))]
+    for name in table.tested():
+        lines += ["", f"## Pairs: {METRICS[name].label}", "", MATRIX, ""]
+        lines += markdown_grid(["", *table.systems], matrix(table, name))
+    for dimension in table.dimensions:
+        lines += ["", f"## Distribution: {dimension}", "", *markdown_grid(*spreads(table, dimension))]
+    for block in beside(table.dimensions):
+        lines += ["", f"## In the papers: {block.title}", "", *markdown_grid(block.heads, block.lines), ""]
+        lines += [f"- {note}" for note in (*block.notes, *block.sources)]
     body = [[row.system, row.metric, number(row.value), interval(row) or "—", count(row)] for row in table.rows]
     lines += ["", "## Every metric", "", *markdown_grid(["system", "metric", "value", "interval", "n"], body)]
     return "\n".join(lines) + "\n"

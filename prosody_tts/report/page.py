@@ -12,13 +12,16 @@ from typing import Any
 import numpy as np
 
 from prosody_tts.errors import UserError
+from prosody_tts.evaluation.pairs import MATRIX
 from prosody_tts.evaluation.results import OfSentence, UtteranceResult, by_renditions
 from prosody_tts.evaluation.summary import COLUMNS, COPY_SYNTHESIS
+from prosody_tts.evaluation.variation import MEASURES
 from prosody_tts.files import write_text
 from prosody_tts.report import figures
+from prosody_tts.report.distributions import distribution_figures
 from prosody_tts.report.drawing import HUES
 from prosody_tts.report.figures import RECORDING, Style
-from prosody_tts.report.papers import ORACLES
+from prosody_tts.report.papers import ORACLES, beside_speech
 from prosody_tts.report.provenance import Provenance
 from prosody_tts.report.table import (
     HEADINGS,
@@ -30,6 +33,7 @@ from prosody_tts.report.table import (
     paper,
     percent,
     share,
+    spreads,
     star,
 )
 
@@ -92,6 +96,10 @@ def write_page(
         gaps=safe(figures.svg(gaps, "gaps", "Share of the gap closed by system", style=style)) if gaps else None,
         sources=list(dict.fromkeys(row.paper_source for row in table.rows if row.paper_source)),
         effects=_effects(table),
+        matrix=MATRIX,
+        pairs=[{"label": COLUMNS[name].label, "table": table.matrix(name)} for name in table.tested()],
+        distributions=_distributions(table, systems, style),
+        papers=beside_speech(table.systems),
         examples=_examples(systems, recordings, style, shown, examples),
         columns=[COLUMNS[name] for name in table.metrics()],
         every=everything,
@@ -228,6 +236,19 @@ def _effects(table: Table) -> dict[str, Any] | None:
             )
         lines.append({"system": system, "bound": _bound(system), "cells": cells})
     return {"heads": [COLUMNS[name].label for name in metrics], "lines": lines}
+
+
+def _distributions(table: Table, systems: Mapping[str, Spoken], style: Mapping[str, Style]) -> list[dict[str, Any]]:
+    """Figures and tables of the measures that some system draws."""
+    drawn = distribution_figures({name: spoken.results for name, spoken in systems.items()}, style)
+    found = []
+    for measure, figure in drawn.items():
+        label = MEASURES[measure].label
+        heads, lines = spreads(table, measure)
+        drawing = safe(figures.svg(figure, f"d-{measure}", f"Distribution of {label} by system", style=style))
+        what = MEASURES[measure].what
+        found.append({"label": label, "what": what, "heads": heads[1:], "lines": lines, "drawing": drawing})
+    return found
 
 
 def _examples(

@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from prosody_tts.evaluation.pairs import MATRIX, Pair, cell
 from prosody_tts.evaluation.summary import COLUMNS, COPY_SYNTHESIS, Row
-from prosody_tts.report.papers import ORACLES
+from prosody_tts.evaluation.variation import MEASURES
+from prosody_tts.report.papers import ORACLES, beside_speech
 from prosody_tts.report.provenance import Provenance
 
 if TYPE_CHECKING:
     from rich.console import Group
+    from rich.table import Table as Grid
+    from rich.text import Text
 
 #: Metrics of the short table, most important first; those that no system has are left out.
 MAIN = (
@@ -26,6 +30,11 @@ MAIN = (
     "duration_rmse",
     "energy_rmse",
     "mcd",
+)
+#: Figures of a measure's distribution, by the ends of their names: of the recordings, the speech and the draws.
+DISTRIBUTION = (
+    *("sd_human", "sd", "sd_drawn", "delta_sd_human", "delta_sd", "delta_sd_drawn", "jsd", "jsd_drawn", "jsd_share"),
+    *("wasserstein", "wasserstein_drawn", "diversity"),
 )
 #: Read-out counterpart of a metric measured on audio.
 READOUT = {name: f"{name}_readout" for name in COLUMNS if f"{name}_readout" in COLUMNS}
@@ -76,22 +85,25 @@ class Table:
         systems: names in the order of the rows.
         main: metrics of the short table.
         primary: the metric whose gap stands beside the papers'.
+        pairs: tests of every system against every other.
     """
 
     rows: tuple[Row, ...]
     systems: tuple[str, ...]
     main: tuple[str, ...]
     primary: str
+    pairs: tuple[Pair, ...] = ()
 
     @staticmethod
-    def of(rows: Sequence[Row]) -> Table:
+    def of(rows: Sequence[Row], pairs: Sequence[Pair] = ()) -> Table:
         """Arrange rows; the primary metric is the first of ``MAIN`` that is there."""
         have = {row.metric for row in rows}
         main = [name for name in MAIN if name in have]
         if "log_f0_rmse_mean" in main:
             # Against renditions at random the same error says less; the long table keeps it.
             main = [name for name in main if name != "log_f0_rmse"]
-        return Table(tuple(rows), tuple(dict.fromkeys(row.system for row in rows)), tuple(main), main[0])
+        systems = tuple(dict.fromkeys(row.system for row in rows))
+        return Table(tuple(rows), systems, tuple(main), main[0], tuple(pairs))
 
     def cell(self, system: str, metric: str) -> Row | None:
         """The row of a system and metric."""
@@ -109,6 +121,27 @@ class Table:
     def effects(self) -> list[str]:
         """Metrics that are shares of planted effects."""
         return [name for name in self.metrics() if name.startswith("effect_")]
+
+    def distributions(self) -> list[str]:
+        """Measures whose distribution was compared (``variation.MEASURES``)."""
+        have = {row.metric for row in self.rows}
+        return [name for name in MEASURES if any(f"{name}_{key}" in have for key in DISTRIBUTION)]
+
+    def distribution(self, measure: str) -> list[str]:
+        """Metrics of a measure's distribution, of draws, of the system's speech and of the recordings."""
+        have = {row.metric for row in self.rows}
+        return [name for key in DISTRIBUTION if (name := f"{measure}_{key}") in have]
+
+    def tested(self) -> list[str]:
+        """Metrics of the short table on which systems were tested against each other."""
+        have = {pair.metric for pair in self.pairs}
+        return [name for name in self.main if name in have]
+
+    def matrix(self, metric: str) -> tuple[list[str], list[list[str]]]:
+        """Systems, and of each a line of how it stands beside every other (``pairs.cell``)."""
+        of = [pair for pair in self.pairs if pair.metric == metric]
+        systems = [name for name in self.systems if any(name in (pair.one, pair.other) for pair in of)]
+        return systems, [[row, *(cell(row, column, of) for column in systems)] for row in systems]
 
     def best(self, metric: str) -> str | None:
         """The system best on a metric among those that do not hear the recording; None with fewer than two."""
@@ -221,6 +254,7 @@ def terminal(table: Table, provenance: Provenance) -> Group:
         grid.add_row(*map(Text, _line(table, system)))
     parts: list[Grid | Text] = [grid]
     effects = [name for name in table.effects() if not name.endswith("_readout")]
+    parts += _terminal_distributions(table)
     if effects:
         shares = Grid(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", title="share of planted effects heard")
         shares.title_justify, shares.title_style = "left", "italic"
@@ -232,6 +266,38 @@ def terminal(table: Table, provenance: Provenance) -> Group:
             shares.add_row(Text(system), *(Text(share(row)) for row in cells))
         parts.append(shares)
     return Group(*parts, *(Text(line, style="dim") for line in notes(table, provenance)))
+
+
+def spreads(table: Table, measure: str) -> tuple[list[str], list[list[str]]]:
+    """The table of a measure's distribution: its heads and its lines, of the systems that have some."""
+    metrics = table.distribution(measure)
+    body = []
+    for system in table.systems:
+        rows = [table.cell(system, metric) for metric in metrics]
+        if any(row is not None for row in rows):
+            body.append([system, *("—" if row is None else number(row.value) for row in rows)])
+    return ["system", *(COLUMNS[metric].label for metric in metrics)], body
+
+
+def _terminal_distributions(table: Table) -> list[Grid | Text]:
+    """How draws are distributed, where something was drawn."""
+    from rich import box
+    from rich.table import Table as Grid
+    from rich.text import Text
+
+    parts: list[Grid | Text] = []
+    for measure in table.distributions():
+        if not any(name.endswith("_drawn") for name in table.distribution(measure)):
+            continue
+        grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", title=f"{MEASURES[measure].label}, drawn")
+        grid.title_justify, grid.title_style = "left", "italic"
+        heads, body = spreads(table, measure)
+        for index, head in enumerate(heads):
+            grid.add_column(Text(head), justify="left" if index == 0 else "right", no_wrap=index == 0)
+        for line in body:
+            grid.add_row(*map(Text, line))
+        parts.append(grid)
+    return parts
 
 
 def count(row: Row) -> str:
@@ -271,7 +337,16 @@ def every(row: Row) -> list[str]:
 def markdown(table: Table, provenance: Provenance) -> str:
     """The short table, the long one and the footer as Markdown."""
     lines = markdown_grid(_headings(table), [_line(table, system) for system in table.systems])
-    lines += ["", *(f"- {_escape(note)}" for note in notes(table, provenance)), "", "## Every metric", ""]
+    lines += ["", *(f"- {_escape(note)}" for note in notes(table, provenance)), ""]
+    for metric in table.tested():
+        systems, body = table.matrix(metric)
+        lines += [f"## Pairs: {COLUMNS[metric].label}", "", MATRIX, "", *markdown_grid(["", *systems], body), ""]
+    for measure in table.distributions():
+        lines += [f"## Distribution: {MEASURES[measure].label}", "", *markdown_grid(*spreads(table, measure)), ""]
+    for block in beside_speech(table.systems):
+        lines += [f"## In the papers: {block.title}", "", *markdown_grid(block.heads, block.lines), ""]
+        lines += [*(f"- {note}" for note in (*block.notes, *block.sources)), ""]
+    lines += ["## Every metric", ""]
     titles = ["system", "metric", "value", "interval", "unit", "n", "gap closed", "towards oracle", "p", "paper's gap"]
     body = [[*every(row), paper(row)] for row in table.rows]
     sources = dict.fromkeys(row.paper_source for row in table.rows if row.paper_source)

@@ -11,6 +11,7 @@ from prosody_tts.errors import UserError, nearest
 
 _NUMBER = r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)"
 _SPAN = re.compile(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?:(.*)", re.DOTALL)
+_WORDS = re.compile(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?")
 #: Longest pause that may be asked for, in seconds.
 LONGEST_PAUSE = 10.0
 
@@ -188,6 +189,18 @@ def read_span(text: str) -> Span:
     pause = values.pop("pause", None)
     control = Control(**{name.replace("-", "_"): value for name, value in values.items()})
     return Span(int(match[1]), int(match[2] or match[1]), control, pause)
+
+
+def read_words(text: str) -> tuple[Span, ...]:
+    """Read numbers of words, ``2,5-7``: spans that ask for nothing.
+
+    Raises:
+        UserError: it is malformed.
+    """
+    matches = [_WORDS.fullmatch(part) for part in text.split(",")]
+    if any(match is None for match in matches):
+        raise UserError(f"'{text}' is no list of words; write their numbers, as in 2 or 2,5-7")
+    return tuple(Span(int(match[1]), int(match[2] or match[1])) for match in matches if match is not None)
 
 
 def _written(control: Control, pause: float | None) -> str:

@@ -12,14 +12,15 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from data_modules.collate import TextItem, text_batch, text_item
+from data_modules.collate import TextItem, no_states, text_batch, text_item
 from data_modules.store import PADDING, UNKNOWN
 from data_modules.text.analysis import TextAnalyser
 from data_modules.text.sentence import PAUSE, Sentence
 from prosody_tts import pipeline
 from prosody_tts.config import Experiment, load
-from prosody_tts.errors import UserError
-from prosody_tts.speaking.controls import Control, Span, read_control, read_span
+from prosody_tts.nn.priors import Known
+from prosody_tts.speaking.controls import Control, Span, read_control, read_span, read_words
+from prosody_tts.speaking.drawing import Drawing, check_drawing, draw, predicted, units_of
 from prosody_tts.speaking.phones import check_phones
 from prosody_tts.speaking.reference import Reference, check_reference, fit_vectors, read_reference
 from prosody_tts.speaking.script import Script, plain, script_of
@@ -45,6 +46,8 @@ class Request:
         phones: of all its words, as a line (``speaking.phones``); none has the system pronounce it.
         reference: a recording whose prosody is copied; none has the system predict it.
         ssml: whether the text is SSML whatever it begins with.
+        keep: words, with the pauses between those of a span, that keep their vectors while the others are drawn: the
+            reference's where there is one, else the prediction at temperature 0.
     """
 
     text: str
@@ -53,6 +56,7 @@ class Request:
     phones: str | None = None
     reference: Reference | None = None
     ssml: bool = False
+    keep: tuple[Span, ...] = ()
 
 
 def read_request(request: Request, experiment: Experiment, analyser: TextAnalyser) -> Script:
@@ -64,12 +68,18 @@ def read_request(request: Request, experiment: Experiment, analyser: TextAnalyse
     markup = read_ssml(request.text) if request.ssml or is_ssml(request.text) else plain(request.text)
     # A corpus takes each of its texts as one sentence, and so do the vectors of its words.
     whole = request.reference is not None and experiment.units != "utterance"
-    return script_of(markup, analyser, request.phones, whole).asking(request.control, request.spans)
+    script = script_of(markup, analyser, request.phones, whole).asking(request.control, request.spans)
+    script.asking(request.control, request.keep)  # there are such words
+    return script
 
 
 @dataclass(frozen=True)
 class _Line:
-    """One sentence ready to be rendered; ``text`` is the number of the request, ``place`` its place in it."""
+    """One sentence ready to be rendered; ``text`` is the number of the request, ``place`` its place in it.
+
+    ``vectors`` [1, U, D] are copied, all of them or those of units that are ``kept`` [1, U]; without vectors these keep
+    the prediction at temperature 0.
+    """
 
     text: int
     place: int
@@ -78,6 +88,7 @@ class _Line:
     pace: Tensor
     pauses: Tensor
     vectors: Tensor | None
+    kept: Tensor | None
 
 
 class System:
@@ -117,6 +128,8 @@ class System:
         reference: Reference | Path | str | None = None,
         temperature: float | None = None,
         seed: int | None = None,
+        best: int = 1,
+        keep: str | int | Sequence[int] = (),
     ) -> Spoken:
         """Speak one text, plain or SSML.
 
@@ -131,6 +144,10 @@ class System:
             reference: a recording whose prosody is copied: a file, an id of the corpus, or more (``Reference``).
             temperature: scale of the sampler's spread; none is ``synthesis.temperature``.
             seed: of the sampler's draw; none is the experiment's.
+            best: draws of each sentence of which the likeliest is spoken; needs a prior with a likelihood.
+            keep: numbers of words that keep their vectors while the others are drawn given them, as in ``"2,5-7"`` or
+                ``[2, 5]``: the reference's vectors where there is one, else those of temperature 0. How far the others
+                hear them depends on the prior (``nn.priors``).
 
         Raises:
             UserError: something of it cannot be done; says what, and what to do.
@@ -142,17 +159,23 @@ class System:
         )
         if reference is not None and not isinstance(reference, Reference):
             reference = Reference(str(reference))
-        request = Request(text, read_control(pace, pitch, pitch_range, energy), spans, phones, reference)
-        (spoken,) = self.say_all([request], temperature, seed)
+        written = keep if isinstance(keep, str) else ",".join(map(str, [keep] if isinstance(keep, int) else keep))
+        kept = read_words(written) if written else ()
+        request = Request(text, read_control(pace, pitch, pitch_range, energy), spans, phones, reference, keep=kept)
+        (spoken,) = self.say_all([request], temperature, seed, best)
         return spoken
 
     def say_all(
-        self, requests: Sequence[Request], temperature: float | None = None, seed: int | None = None
+        self,
+        requests: Sequence[Request],
+        temperature: float | None = None,
+        seed: int | None = None,
+        best: int = 1,
     ) -> list[Spoken]:
         """Speak several texts, their sentences rendered together; each sounds as it does alone."""
         scripts = [read_request(request, self.experiment, self.analyser) for request in requests]
         seeds = [self.experiment.seed if seed is None else seed]
-        return next(self.speak(requests, scripts, seeds, temperature))
+        return next(self.speak(requests, scripts, seeds, temperature, best))
 
     def speak(
         self,
@@ -160,20 +183,25 @@ class System:
         scripts: Sequence[Script],
         seeds: Sequence[int],
         temperature: float | None = None,
+        best: int = 1,
     ) -> Iterator[list[Spoken]]:
-        """Speak requests that have been read (``read_request``), once for each seed of the sampler's draw."""
+        """Speak requests that have been read (``read_request``), once for each seed of the sampler's draw.
+
+        With ``best`` above 1 as many are drawn, from the first seed on, and the likeliest are spoken, in order.
+        """
         if any(request.reference is None for request in requests):
             pipeline.check_speaks_text(self.experiment)
         temperature = self.experiment.synthesis.temperature if temperature is None else temperature
-        if temperature < 0:
-            raise UserError(f"a temperature of {temperature:g} is none; give 0 or more")
+        drawing = Drawing(tuple(seeds), temperature, best)
+        for request in requests:
+            check_drawing(self.experiment, drawing, bool(request.keep), request.reference is not None)
         lines = self._lines(requests, scripts)
         lines.sort(key=lambda line: (len(line.sentence.phones), line.text, line.place))
-        for seed in seeds:
+        for chosen in range(len(seeds)):
             speeches: dict[tuple[int, int], Speech] = {}
             for start in range(0, len(lines), BATCH):
                 batch = lines[start : start + BATCH]
-                rendered = self._rendered(batch, temperature, seed)
+                rendered = self._rendered(batch, drawing, chosen)
                 speeches |= {(line.text, line.place): speech for line, speech in zip(batch, rendered, strict=True)}
             yield [
                 self._spoken(request, script, [speeches[number, place] for place in range(len(script.sentences))])
@@ -184,24 +212,35 @@ class System:
         """Every sentence of every request, its phones checked."""
         spec = self.synthesizer.sampler_specification
         known = set(spec.inventory) - {PADDING, UNKNOWN}
-        sentences = [sentence for script in scripts for sentence in script.sentences]
+        sentences = [s for script in scripts for s in self.analyser.in_context(script.sentences)]
         for sentence in sentences:
             check_phones(sentence, known - {PAUSE})
-        if self.synthesizer.sampler is None:  # stage one reads no BERT
-            states = iter([np.zeros((sentence.tokens, 0), np.float32) for sentence in sentences])
+        tuned = self.experiment.tunes_bert
+        reader = self.analyser.bert.reader if tuned else None
+        if self.synthesizer.sampler is None or tuned:  # stage one reads no BERT, and a trained one is stage two's own
+            states = iter([no_states(sentence) for sentence in sentences])
         else:
             states = iter(self.analyser.states(sentences))
+        read = iter(sentences)
         lines = []
         for number, (request, script) in enumerate(zip(requests, scripts, strict=True)):
             vectors = None
             if request.reference is not None:
                 vectors = self._copied(request.reference, script)
             for place, sentence in enumerate(script.sentences):
-                item = text_item(f"{number}-{place}", sentence, next(states), spec, self.voice)
+                item = text_item(f"{number}-{place}", next(read), next(states), spec, self.voice, reader)
                 pace, pauses = self._timing(script, place)
-                own = None if vectors is None else fit_vectors(vectors, sentence, self.experiment.units)[0]
-                lines.append(_Line(number, place, sentence, item, pace, pauses, own))
+                own = None if vectors is None else fit_vectors(vectors, sentence, self.experiment.units)
+                kept = self._kept(request, script, place, item)
+                lines.append(_Line(number, place, sentence, item, pace, pauses, own, kept))
         return lines
+
+    def _kept(self, request: Request, script: Script, place: int, item: TextItem) -> Tensor | None:
+        """Units [1, U] of a sentence that keep their vectors, where the request has such."""
+        if not request.keep:
+            return None
+        first, count = script.firsts[place], len(script.sentences[place].words)
+        return units_of(item, [tokens_of(span, first, count) for span in request.keep], self.experiment.units)
 
     def _copied(self, reference: Reference, script: Script) -> Tensor:
         check_reference(reference, self.experiment)
@@ -221,29 +260,30 @@ class System:
             pauses[slot] = round(seconds * audio.sample_rate / audio.hop)
         return pace, pauses
 
-    def _rendered(self, batch: Sequence[_Line], temperature: float, seed: int) -> list[Speech]:
+    def _rendered(self, batch: Sequence[_Line], drawing: Drawing, chosen: int) -> list[Speech]:
         text = text_batch([line.item for line in batch])
         timing = Timing(
             pad_sequence([line.pace for line in batch], batch_first=True, padding_value=1.0),
             pad_sequence([line.pauses for line in batch], batch_first=True, padding_value=-1),
         )
-        return self.synthesizer.speak(text, self._vectors(batch, temperature, seed), timing)
+        return self.synthesizer.speak(text, self._vectors(batch, drawing, chosen), timing)
 
-    def _vectors(self, batch: Sequence[_Line], temperature: float, seed: int) -> Tensor | None:
+    def _vectors(self, batch: Sequence[_Line], drawing: Drawing, chosen: int) -> Tensor | None:
         """Vectors of the lines [B, U, D], copied or predicted, each with a draw of its own: company changes none."""
-        copied = [line.vectors for line in batch]
         if self.experiment.vectors == "none":
             return None
-        predict = self.synthesizer.predict
-        if temperature == 0 and all(vectors is None for vectors in copied):
-            return predict(text_batch([line.item for line in batch]), temperature, seed)
-        rows = []
-        for line in batch:
-            predicted = predict(text_batch([line.item]), temperature, seed) if line.vectors is None else None
-            row = line.vectors if predicted is None else predicted[0].cpu()
-            assert row is not None
-            rows.append(row)
-        return pad_sequence(rows, batch_first=True)
+        if drawing.temperature == 0 and all(line.vectors is None for line in batch):
+            return self.synthesizer.predict(text_batch([line.item for line in batch]), 0.0, drawing.seeds[chosen])
+        return pad_sequence([self._of_line(line, drawing, chosen) for line in batch], batch_first=True)
+
+    def _of_line(self, line: _Line, drawing: Drawing, chosen: int) -> Tensor:
+        """Vectors [U, D] of one line."""
+        if line.kept is None and line.vectors is not None:
+            return line.vectors[0]
+        known = None
+        if line.kept is not None:
+            known = Known(predicted(self.synthesizer, line.item) if line.vectors is None else line.vectors, line.kept)
+        return draw(self.synthesizer, line.item, drawing, chosen, known)
 
     def _spoken(self, request: Request, script: Script, speeches: Sequence[Speech]) -> Spoken:
         audio = self.experiment.audio
@@ -299,8 +339,11 @@ def synthesize(
     picture: bool = False,
     scripts: Sequence[Script] | None = None,
     analyser: TextAnalyser | None = None,
+    best: int = 1,
 ) -> list[Path]:
     """Speak requests with a trained system; write ``out/001.wav`` and so on, or ``001-2.wav`` for further samples.
+
+    With ``best`` above 1 the samples are the likeliest of as many draws, the first the likeliest.
 
     ``scripts`` are the requests as ``read_request`` reads them, and ``analyser`` what it read them with, where that
     has been done; ``json`` and ``picture`` are ``Spoken.save``'s.
@@ -318,7 +361,7 @@ def synthesize(
     seeds = [experiment.seed + sample for sample in range(samples)]
     for start in range(0, len(requests), TOGETHER):
         chosen = slice(start, start + TOGETHER)
-        for sample, speech in enumerate(system.speak(requests[chosen], scripts[chosen], seeds), start=1):
+        for sample, speech in enumerate(system.speak(requests[chosen], scripts[chosen], seeds, best=best), 1):
             for number, spoken in enumerate(speech, start=start + 1):
                 name = f"{number:03d}.wav" if sample == 1 else f"{number:03d}-{sample}.wav"
                 paths[number, sample] = spoken.save(out / name, json, picture)

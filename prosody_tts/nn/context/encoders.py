@@ -1,4 +1,4 @@
-"""Context encoders over sequences: phones, BERT states, syntax tags."""
+"""Context encoders over sequences: phones, syntax tags."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from data_modules.batches import TextBatch
-from prosody_tts.nn.layers import BiLSTM, ConvStack, SentenceDropout
+from prosody_tts.nn.layers import BiLSTM, ConvStack
 from prosody_tts.nn.units import length_mask, pool_mean
 
 
@@ -24,26 +24,6 @@ class PhoneContext(nn.Module):
         states = self.stack(self.embedding(text.phones), mask)
         tokens = pool_mean(states, text.phone_to_word, mask, int(text.word_lengths.max()))
         return self.recurrent(tokens, text.word_lengths)
-
-
-class BertContext(nn.Module):
-    """BERT states averaged over the word pieces of each token (CAMP, section 2.3), projected, then a BiLSTM.
-
-    The states come frozen from the feature cache. The largest value of each projected channel over the sentence is
-    given to every token besides (ours): what one word says of the whole, such as a mood, need not be carried along.
-    """
-
-    def __init__(self, bert: int, width: int, dropout: float) -> None:
-        super().__init__()
-        self.project = nn.Sequential(nn.LayerNorm(bert), SentenceDropout(dropout), nn.Linear(bert, width), nn.GELU())
-        self.recurrent = BiLSTM(width, width)
-        self.whole = nn.Sequential(SentenceDropout(dropout), nn.Linear(width, width))
-
-    def forward(self, text: TextBatch) -> Tensor:
-        states = self.project(text.bert)
-        outside = ~length_mask(text.word_lengths, states.shape[1])[:, :, None]
-        whole = self.whole(states.masked_fill(outside, -torch.inf).amax(1, keepdim=True))
-        return states + self.recurrent(states, text.word_lengths) + whole
 
 
 class TagContext(nn.Module):
@@ -65,3 +45,13 @@ class TagContext(nn.Module):
             hidden = self.stacks[name](embedding(text.tags[name]), mask)
             states.append(hidden + self.recurrents[name](hidden, text.word_lengths))
         return torch.cat(states, dim=2)
+
+
+class PunctuationContext(TagContext):
+    """The last of CAMP's syntax encoders alone: where commas and stops are, which a text-to-speech system always has.
+
+    Beside all four it tells what syntax adds to punctuation.
+    """
+
+    def __init__(self, marks: int, width: int, dropout: float) -> None:
+        super().__init__({"punctuation": marks}, width, dropout)

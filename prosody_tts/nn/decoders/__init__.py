@@ -1,4 +1,4 @@
-"""Decoders, one contract (``contract.Decoder``) and one registry."""
+"""Decoders, one contract (``contract.Decoder``) and one registry; what refines their drafts has its own."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from prosody_tts.nn.decoders.attention import AttentionDecoder
 from prosody_tts.nn.decoders.autoregressive import AutoregressiveDecoder
 from prosody_tts.nn.decoders.camp import CampDecoder
 from prosody_tts.nn.decoders.contract import Attended, Decoded, Decoder
-from prosody_tts.nn.decoders.harmonic import HarmonicDecoder
+from prosody_tts.nn.decoders.harmonic import HarmonicDecoder, HarmonicHead
 from prosody_tts.nn.decoders.parallel import ParallelDecoder
+from prosody_tts.nn.decoders.postnets import POSTNETS, ConvolutionalPostNet, HarmonicPostNet, PostNet
 
 DECODERS: dict[str, type[Decoder]] = {
     "parallel": ParallelDecoder,
@@ -18,12 +19,17 @@ DECODERS: dict[str, type[Decoder]] = {
 }
 __all__ = [
     "DECODERS",
+    "POSTNETS",
     "Attended",
     "AttentionDecoder",
     "AutoregressiveDecoder",
     "CampDecoder",
+    "ConvolutionalPostNet",
     "Decoded",
     "Decoder",
     "HarmonicDecoder",
+    "HarmonicHead",
+    "HarmonicPostNet",
     "ParallelDecoder",
+    "PostNet",
 ]

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from data_modules.batches import AcousticBatch
 from prosody_tts.nn.decoders.contract import Attended, Decoded
 from prosody_tts.nn.decoders.feedback import FeedbackDecoder
+from prosody_tts.nn.decoders.postnets import PostNet
 from prosody_tts.nn.decoders.steps import by_frame, step_lengths, widened
 from prosody_tts.nn.layers import SteppedLSTM
 from prosody_tts.nn.means import masked_mean
@@ -140,21 +141,16 @@ class AttentionDecoder(FeedbackDecoder):
         layers: int,
         attention: int,
         prenet: int,
-        postnet: int,
-        postnet_layers: int,
+        postnet: PostNet | None,
         frames_per_step: int,
         dropout: float,
-        conv_dropout: float,
         prenet_dropout: float,
         prenet_always: bool,
         seed: int,
         shortest: float,
         longest: float,
     ) -> None:
-        super().__init__(
-            mels, prenet, postnet, postnet_layers, frames_per_step, conv_dropout, prenet_dropout, prenet_always, seed
-        )
-        self.width = recurrent
+        super().__init__(recurrent, mels, prenet, postnet, frames_per_step, prenet_dropout, prenet_always, seed)
         self.shortest, self.longest = shortest, longest
         self.attention = LocationAttention(prenet, inputs, recurrent, attention)
         self.recurrent = SteppedLSTM(recurrent + inputs, recurrent, layers - 1, dropout)
@@ -179,12 +175,14 @@ class AttentionDecoder(FeedbackDecoder):
             heard = self.mixed(heard, self.before(made, len(kept)))
         read, weights = self.follow(memory, kept, heard)
         mask = length_mask(recording.frame_lengths, frames)
-        mel, drafts = self.refined(by_frame(self.mel(read), frames, step), mask)
+        mel = by_frame(self.mel(read), frames, step) * mask[:, :, None]
         weights = weights * length_mask(steps, len(kept))[:, :, None]
         attended = Attended(weights, steps, torch.ones_like(steps, dtype=torch.bool))
-        hidden = widened(read[:, :, : self.width], frames, step)
+        hidden, contexts = read.split([read.shape[2] - memory.states.shape[2], memory.states.shape[2]], dim=2)
         extra = {"stop": self.stop(read)[:, :, 0], "phones": lengths}
-        return Decoded(mel, hidden, recording.durations, recording.frame_lengths, extra, drafts, attended)
+        states, total = widened(hidden, frames, step), recording.frame_lengths
+        draft = Decoded(mel, states, recording.durations, total, extra, attended=attended)
+        return self.refined(draft, contexts, recording)
 
     def follow(self, memory: Memory, kept: Tensor, heard: Tensor) -> tuple[Tensor, Tensor]:
         """Hear frames [B, S, M]: the LSTMs' states with what they read, [B, S, D + C], and where, [B, S, P]."""
@@ -207,7 +205,7 @@ class AttentionDecoder(FeedbackDecoder):
         gaze, state = self.attention.start(memory), self.recurrent.start(memory.states)
         heard = memory.states.new_zeros(len(lengths), mels)
         steps, stopped = most.clone(), torch.zeros_like(lengths, dtype=torch.bool)
-        reads, said, weights = [], [], []
+        reads, contexts, said, weights = [], [], [], []
         for count in range(1, len(kept) + 1):
             entered = self.attention.entered(self.prenet(heard[:, None], kept[count - 1 : count])[:, 0])
             gaze = self.attention(entered, gaze, memory)
@@ -216,6 +214,7 @@ class AttentionDecoder(FeedbackDecoder):
             out = self.mel(read)
             heard = out[:, -mels:]
             reads.append(hidden)
+            contexts.append(gaze.context)
             said.append(out)
             weights.append(gaze.weights)
             ending = (self.stop(read)[:, 0] > 0) & (count >= least) & (count <= most) & ~stopped
@@ -226,10 +225,11 @@ class AttentionDecoder(FeedbackDecoder):
         total = steps * step
         frames = int(total.max())
         looked = torch.stack(weights, dim=1) * length_mask(steps, len(weights))[:, :, None]
-        mel, drafts = self.refined(by_frame(torch.stack(said, dim=1), frames, step), length_mask(total, frames))
+        mel = by_frame(torch.stack(said, dim=1), frames, step) * length_mask(total, frames)[:, :, None]
         durations = read_off(looked.repeat_interleave(step, dim=1), lengths, total)
         hidden = widened(torch.stack(reads, dim=1), frames, step)
-        return Decoded(mel, hidden, durations, total, {}, drafts, Attended(looked, steps, stopped))
+        draft = Decoded(mel, hidden, durations, total, {}, attended=Attended(looked, steps, stopped))
+        return self.refined(draft, torch.stack(contexts, dim=1), None)
 
     def losses(self, decoded: Decoded, recording: AcousticBatch) -> dict[str, Tensor]:
         assert decoded.attended is not None
@@ -242,7 +242,8 @@ class AttentionDecoder(FeedbackDecoder):
             ),
             inside,
         )
-        return {"stop": ends, "guide": guided(decoded.attended.weights, steps, decoded.extra["phones"])}
+        guide = guided(decoded.attended.weights, steps, decoded.extra["phones"])
+        return {**super().losses(decoded, recording), "stop": ends, "guide": guide}
 
 
 def guided(weights: Tensor, steps: Tensor, phones: Tensor) -> Tensor:

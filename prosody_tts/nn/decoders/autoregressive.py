@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from data_modules.batches import AcousticBatch
 from prosody_tts.nn.decoders.contract import Decoded
 from prosody_tts.nn.decoders.feedback import FeedbackDecoder
+from prosody_tts.nn.decoders.postnets import PostNet
 from prosody_tts.nn.decoders.steps import by_frame, by_step, framing, positions, widened
 from prosody_tts.nn.layers import SteppedLSTM
 from prosody_tts.nn.units import length_mask
@@ -34,19 +35,14 @@ class AutoregressiveDecoder(FeedbackDecoder):
         recurrent: int,
         layers: int,
         prenet: int,
-        postnet: int,
-        postnet_layers: int,
+        postnet: PostNet | None,
         frames_per_step: int,
         dropout: float,
-        conv_dropout: float,
         prenet_dropout: float,
         prenet_always: bool,
         seed: int,
     ) -> None:
-        super().__init__(
-            mels, prenet, postnet, postnet_layers, frames_per_step, conv_dropout, prenet_dropout, prenet_always, seed
-        )
-        self.width = recurrent
+        super().__init__(recurrent, mels, prenet, postnet, frames_per_step, prenet_dropout, prenet_always, seed)
         memory = (inputs + 3) * frames_per_step
         self.recurrent = SteppedLSTM(prenet + memory, recurrent, layers, dropout)
         self.mel = nn.Linear(recurrent + memory, mels * frames_per_step)
@@ -62,8 +58,9 @@ class AutoregressiveDecoder(FeedbackDecoder):
         memory = torch.cat([by_step(states, index, inside, step), place.reshape(*place.shape[:1], -1, 3 * step)], dim=2)
         kept = self.prenet.kept(memory.shape[1], states)
         hidden, out = self.alone(memory, kept) if recording is None else self.taught(memory, kept, recording.mel)
-        mel, drafts = self.refined(by_frame(out, frames, step), length_mask(total, frames))
-        return Decoded(mel, widened(hidden, frames, step), durations, total, {}, drafts)
+        mel = by_frame(out, frames, step) * length_mask(total, frames)[:, :, None]
+        draft = Decoded(mel, widened(hidden, frames, step), durations, total, {})
+        return self.refined(draft, memory, recording)
 
     def taught(self, memory: Tensor, kept: Tensor, mel: Tensor) -> tuple[Tensor, Tensor]:
         """Rebuild a recording, whose frames are heard: states [B, S, D] and what the steps say [B, S, r M]."""

@@ -1,15 +1,13 @@
-"""What decoders that hear their own past share: pre-net, scheduled sampling, post-net."""
+"""What decoders that hear their own past share: pre-net, scheduled sampling, and a post-net where there is one."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-from prosody_tts.nn.decoders.contract import Decoder
-from prosody_tts.nn.layers import NormedConvolutions
-
-#: Width of the post-net's convolutions, in frames (Tacotron-2).
-POSTNET_KERNEL = 5
+from data_modules.batches import AcousticBatch
+from prosody_tts.nn.decoders.contract import Decoded, Decoder
+from prosody_tts.nn.decoders.postnets import PostNet
 
 
 class PreNet(nn.Module):
@@ -45,28 +43,15 @@ class PreNet(nn.Module):
         return frames
 
 
-class PostNet(nn.Module):
-    """Convolutions that add to the mel what needs its surroundings (Tacotron-2): five of them there, tanh between."""
-
-    def __init__(self, mels: int, width: int, layers: int, dropout: float) -> None:
-        super().__init__()
-        widths = [mels, *[width] * (layers - 1), mels]
-        self.stack = NormedConvolutions(widths, POSTNET_KERNEL, dropout, torch.tanh, activate_last=False)
-
-    def forward(self, mel: Tensor, mask: Tensor) -> Tensor:
-        return mel + self.stack(mel, mask)
-
-
 class FeedbackDecoder(Decoder):
     """A decoder whose every step hears the last frame of the step before; the first hears zeros, the mean frame.
 
     Args:
+        width: dimensions of its states.
         mels: channels.
         prenet: units of the pre-net.
-        postnet: channels of the post-net.
-        postnet_layers: its convolutions; 0 builds none.
+        postnet: what looks at the whole mel again, or none.
         frames_per_step: the reduction factor.
-        conv_dropout: of the post-net.
         prenet_dropout: of the pre-net.
         prenet_always: whether it drops at synthesis too.
         seed: of what it drops there.
@@ -74,20 +59,20 @@ class FeedbackDecoder(Decoder):
 
     def __init__(
         self,
+        width: int,
         mels: int,
         prenet: int,
-        postnet: int,
-        postnet_layers: int,
+        postnet: PostNet | None,
         frames_per_step: int,
-        conv_dropout: float,
         prenet_dropout: float,
         prenet_always: bool,
         seed: int,
     ) -> None:
         super().__init__()
         self.frames_per_step = frames_per_step
+        self.width = width if postnet is None or postnet.width is None else postnet.width
         self.prenet = PreNet(mels, prenet, prenet_dropout, prenet_always, seed)
-        self.postnet = PostNet(mels, postnet, postnet_layers, conv_dropout) if postnet_layers else None
+        self.postnet = postnet
         self.own = 0.0
 
     def anneal(self, own: float) -> None:
@@ -106,7 +91,9 @@ class FeedbackDecoder(Decoder):
         chosen = torch.rand(given.shape[0], given.shape[1], 1, device=given.device) < self.own
         return torch.where(chosen, made, given)
 
-    def refined(self, draft: Tensor, mask: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """The mel after the post-net, and the draft before it; without one the draft is the mel."""
-        draft = draft * mask[:, :, None]
-        return (draft, ()) if self.postnet is None else (self.postnet(draft, mask), (draft,))
+    def refined(self, draft: Decoded, told: Tensor, recording: AcousticBatch | None) -> Decoded:
+        """The draft as the post-net leaves it; ``told`` [B, S, D] is what each step was told of the text."""
+        return draft if self.postnet is None else self.postnet(draft, told, recording)
+
+    def losses(self, decoded: Decoded, recording: AcousticBatch) -> dict[str, Tensor]:
+        return {} if self.postnet is None else self.postnet.losses(decoded, recording)

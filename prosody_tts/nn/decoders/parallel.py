@@ -11,18 +11,37 @@ from prosody_tts.nn.layers import ConvStack
 from prosody_tts.nn.units import length_mask, spread
 
 
+class ParallelTrunk(nn.Module):
+    """Spread phone states and convolve them at ``frames_per_step`` frames a step (after CAMP, section 2.1).
+
+    Shapes: states [B, P, inputs], durations [B, P] -> [B, T / frames_per_step, width].
+    """
+
+    def __init__(self, inputs: int, width: int, kernel: int, layers: int, frames_per_step: int, dropout: float) -> None:
+        super().__init__()
+        self.frames_per_step = frames_per_step
+        self.position = nn.Linear(3, inputs)
+        self.reduce = nn.Linear(inputs * frames_per_step, width)
+        self.stack = ConvStack(width, kernel, layers, dropout)
+
+    def forward(self, states: Tensor, durations: Tensor) -> Tensor:
+        step = self.frames_per_step
+        index, inside = framing(durations, step)
+        mask = inside[:, :, None].to(states.dtype)
+        placed = (spread(states, index) + self.position(positions(durations, index))) * mask
+        joined = self.reduce(placed.reshape(placed.shape[0], placed.shape[1] // step, -1))
+        return self.stack(joined, length_mask(step_lengths(durations.sum(1), step), joined.shape[1]))
+
+
 class ParallelDecoder(Decoder):
-    """Spread, convolve at ``frames_per_step`` frames a step, project (after CAMP, section 2.1)."""
+    """The trunk and a projection."""
 
     def __init__(
         self, inputs: int, width: int, mels: int, kernel: int, layers: int, frames_per_step: int, dropout: float
     ) -> None:
         super().__init__()
-        self.width = width
-        self.frames_per_step = frames_per_step
-        self.position = nn.Linear(3, inputs)
-        self.reduce = nn.Linear(inputs * frames_per_step, width)
-        self.stack = ConvStack(width, kernel, layers, dropout)
+        self.width, self.frames_per_step = width, frames_per_step
+        self.trunk = ParallelTrunk(inputs, width, kernel, layers, frames_per_step, dropout)
         self.mel = nn.Linear(width, mels * frames_per_step)
 
     def forward(
@@ -31,16 +50,7 @@ class ParallelDecoder(Decoder):
         assert durations is not None
         total = durations.sum(1)
         frames = int(total.max())
-        steps = self.steps(states, durations)
+        steps = self.trunk(states, durations)
         mask = length_mask(total, frames)[:, :, None].to(steps.dtype)
         mel = by_frame(self.mel(steps), frames, self.frames_per_step) * mask
         return Decoded(mel, widened(steps, frames, self.frames_per_step), durations, total, {})
-
-    def steps(self, states: Tensor, durations: Tensor) -> Tensor:
-        """States of the decoder's steps: [B, T / frames_per_step, width]."""
-        step = self.frames_per_step
-        index, inside = framing(durations, step)
-        mask = inside[:, :, None].to(states.dtype)
-        placed = (spread(states, index) + self.position(positions(durations, index))) * mask
-        joined = self.reduce(placed.reshape(placed.shape[0], placed.shape[1] // step, -1))
-        return self.stack(joined, length_mask(step_lengths(durations.sum(1), step), joined.shape[1]))

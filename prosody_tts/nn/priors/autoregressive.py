@@ -6,10 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from prosody_tts.nn.means import masked_mean, over_processes
+from prosody_tts.nn.priors.contract import Known, Prior, normal
+from prosody_tts.nn.priors.history import History, State
+from prosody_tts.nn.priors.low_rank import LOG_TAU
 from prosody_tts.nn.reference import Posterior
 
 
-class AutoregressivePrior(nn.Module):
+class AutoregressivePrior(Prior):
     """Pre-net on the previous vector, two LSTM layers, a projection; Huber loss (CAMP, section 2.3).
 
     CAMP's threshold of 1 holds on its vectors' own scale, which is not printed; ours have unit variance. Where what no
@@ -17,7 +20,8 @@ class AutoregressivePrior(nn.Module):
     almost flat between them, and the prediction wanders to one of the two instead of their mean.
 
     The loss is the negative log-likelihood of a Huber density up to a constant, so sampling at a temperature adds
-    noise of the training residual's spread, kept in ``spread`` (ours; CAMP takes the prediction itself).
+    noise of the training residual's spread, kept in ``spread`` (ours; CAMP takes the prediction itself). The
+    likelihood is that of these draws: Gaussian about each prediction.
 
     In training the previous vectors of a share ``own`` of the sentences are the predictor's own (scheduled sampling in
     two passes, after Mihaylova & Martins 2019; ours). Under teacher forcing alone the last vector tells which register
@@ -25,26 +29,29 @@ class AutoregressivePrior(nn.Module):
     were the speaker's, and end up in one register where the mean of all is asked for.
     """
 
+    likelihood = True
+    fixes = "later"
+    watched = "dev/vector_mse"
+
     spread: Tensor
 
     def __init__(self, context: int, latent: int, recurrent: int, dropout: float, own: float, threshold: float) -> None:
         super().__init__()
         self.own = own
         self.threshold = threshold
-        self.prenet = nn.Sequential(nn.Linear(latent, recurrent // 2), nn.ReLU(), nn.Dropout(dropout))
-        self.recurrent = nn.LSTM(context + recurrent // 2, recurrent, num_layers=2, batch_first=True, dropout=dropout)
-        self.out = nn.Linear(recurrent + context, latent)
+        self.history = History(context, latent, recurrent, dropout)
+        self.out = nn.Linear(self.history.width, latent)
         self.register_buffer("spread", torch.ones(latent))
 
-    def loss(self, context: Tensor, posterior: Posterior, mask: Tensor) -> Tensor:
+    def loss(
+        self, context: Tensor, posterior: Posterior, mask: Tensor, generator: torch.Generator | None = None
+    ) -> Tensor:
         given = posterior.mean
         if self.training and self.own > 0:
             chosen = torch.rand(given.shape[0], 1, 1, device=given.device) < self.own
             with torch.no_grad():
                 given = torch.where(chosen, self.sample(context, mask, 0.0), given)
-        previous = nn.functional.pad(given, (0, 0, 1, 0))[:, :-1]
-        hidden = self.recurrent(torch.cat([context, self.prenet(previous)], dim=2))[0]
-        predicted = self.out(torch.cat([hidden, context], dim=2))
+        predicted = self.out(self.history(context, given))
         if self.training:
             self._track((posterior.mean - predicted).detach(), mask, posterior.exists)
         if posterior.exists is not None:
@@ -60,18 +67,28 @@ class AutoregressivePrior(nn.Module):
         self.spread.lerp_(torch.where(count > 0, size, self.spread), 0.01)
 
     def sample(
-        self, context: Tensor, mask: Tensor, temperature: float = 1.0, generator: torch.Generator | None = None
+        self,
+        context: Tensor,
+        mask: Tensor,
+        temperature: float = 1.0,
+        generator: torch.Generator | None = None,
+        known: Known | None = None,
     ) -> Tensor:
-        batch, units, _ = context.shape
-        noise = torch.randn(
-            batch, units, self.out.out_features, generator=generator, dtype=context.dtype, device=context.device
-        )
-        previous = context.new_zeros(batch, 1, self.out.out_features)
-        state: tuple[Tensor, Tensor] | None = None
+        noise = normal(context.new_empty(*context.shape[:2], len(self.spread)), generator)
+        previous = torch.zeros_like(noise[:, :1])
+        state: State = None
         vectors = []
-        for unit in range(units):
-            here = context[:, unit : unit + 1]
-            hidden, state = self.recurrent(torch.cat([here, self.prenet(previous)], dim=2), state)
-            previous = self.out(torch.cat([hidden, here], dim=2)) + temperature * self.spread * noise[:, unit, None]
+        for unit in range(context.shape[1]):
+            hidden, state = self.history.step(context[:, unit, None], previous, state)
+            previous = self.out(hidden) + temperature * self.spread * noise[:, unit, None]
+            if known is not None:
+                previous = torch.where(known.where[:, unit, None, None], known.values[:, unit, None], previous)
             vectors.append(previous)
         return torch.cat(vectors, dim=1) * mask[:, :, None]
+
+    def log_likelihood(self, context: Tensor, vectors: Tensor, mask: Tensor, exists: Tensor | None = None) -> Tensor:
+        there = mask[:, :, None] if exists is None else mask[:, :, None] & exists
+        heard = torch.where(there, vectors, 0.0)
+        residual = (vectors - self.out(self.history(context, heard))) / self.spread
+        each = -0.5 * (LOG_TAU + residual.square()) - self.spread.log()
+        return torch.where(there, each, 0.0).sum((1, 2))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from lightning import LightningModule
 from torch import Tensor
@@ -22,7 +22,7 @@ class TrainedModule(LightningModule):
         watched: the metric of the development split by which ``optim.patience`` stops; smaller is better.
     """
 
-    watched: ClassVar[str]
+    watched: str
 
     def __init__(self, optim: OptimConfig) -> None:
         super().__init__()
@@ -31,17 +31,19 @@ class TrainedModule(LightningModule):
     def configure_optimizers(self) -> Any:
         return adam(self, self.optim)
 
+    def groups(self) -> list[dict[str, Any]]:
+        """Groups of parameters: ``params`` and, where it is not ``optim``'s, their peak rate ``lr``."""
+        return [{"params": list(self.parameters())}]
+
     def log_epoch(self, split: str, terms: Mapping[str, Tensor], ids: Sequence[str]) -> None:
         """Log terms of a batch as ``split/name``, averaged over the epoch's utterances on all processes."""
         values = {f"{split}/{name}": value.detach() for name, value in terms.items()}
         self.log_dict(values, on_step=False, on_epoch=True, sync_dist=True, batch_size=total(len(ids)))
 
 
-def adam(module: LightningModule, settings: OptimConfig) -> tuple[list[Optimizer], list[dict[str, Any]]]:
-    """AdamW at the rate of ``rate_factor``, step by step."""
-    optimizer = AdamW(
-        module.parameters(), lr=settings.learning_rate, betas=(0.9, 0.98), weight_decay=settings.weight_decay
-    )
+def adam(module: TrainedModule, settings: OptimConfig) -> tuple[list[Optimizer], list[dict[str, Any]]]:
+    """AdamW at the rate of ``rate_factor``, step by step; every group rises to its own peak and falls from it alike."""
+    optimizer = AdamW(module.groups(), lr=settings.learning_rate, betas=(0.9, 0.98), weight_decay=settings.weight_decay)
     total = int(module.trainer.estimated_stepping_batches)
 
     def factor(step: int) -> float:

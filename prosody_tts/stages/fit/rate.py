@@ -39,8 +39,9 @@ class _RisingRate(Callback):
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         rate = LOWEST * (HIGHEST / LOWEST) ** (trainer.global_step / (STEPS - 1))
-        for group in trainer.optimizers[0].param_groups:
-            group["lr"] = rate
+        optimizer = trainer.optimizers[0]
+        for group in optimizer.param_groups:  # one with a peak of its own keeps its distance from the rest
+            group["lr"] = rate * group["initial_lr"] / optimizer.defaults["lr"]
         self.rates.append(rate)
 
     def on_train_batch_end(

@@ -1,0 +1,104 @@
+"""Draws of stage two: many vectors for one text, what they sound like, and how they are kept with the results.
+
+Of recordings no draw is rendered as audio. What is compared is what stage one makes of a draw before the vocoder: word
+F0 by its read-out head, and the durations it predicts; that costs a decoder's pass a draw, where a vocoder and a pitch
+tracker would take most of an evaluation's time and measure themselves too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from data_modules.batches import TextBatch
+from data_modules.collate import TextItem, text_batch
+from data_modules.store import Packed, write_packed
+from prosody_tts.files import read_json, write_json
+
+if TYPE_CHECKING:
+    from prosody_tts.synthesis import Synthesizer
+
+#: At which stage two's distribution is drawn from as it stands.
+TEMPERATURE = 1.0
+#: File of the ids that draws are of, and start of the names of those that hold them.
+INDEX, NAME = "draws.json", "draws"
+#: What is kept of a recorded corpus's draws, in the order of the last axis.
+HEARD = ("log_f0", "duration")
+
+
+class Samples(Protocol):
+    """What can be drawn from (``nn.sampler.SamplerModel``)."""
+
+    def sample(self, text: TextBatch, temperature: float, generator: torch.Generator | None) -> Tensor: ...
+
+
+def seed_of(name: str, seed: int) -> int:
+    """A sentence's own seed, whatever is drawn before or beside it."""
+    return int.from_bytes(hashlib.sha256(f"draws:{seed}:{name}".encode()).digest()[:7], "big")
+
+
+@torch.inference_mode()
+def draw(model: Samples, item: TextItem, count: int, seed: int, device: torch.device | None = None) -> Tensor:
+    """Draw ``count`` times the vectors of one sentence: [count, U, D].
+
+    The draws of a sentence are a batch of their own, from a generator of its own: they are the same whatever other
+    sentences there are.
+    """
+    where = torch.device("cpu") if device is None else device
+    generator = torch.Generator(where).manual_seed(seed_of(item.id, seed))
+    return model.sample(text_batch([item] * count).to(where), TEMPERATURE, generator)
+
+
+@torch.inference_mode()
+def heard(synthesizer: Synthesizer, item: TextItem, vectors: Tensor, hop_seconds: float) -> NDArray[np.float32]:
+    """What stage one makes of drawn vectors [S, U, D] of one sentence: [W, S, 2] in the order of ``HEARD``.
+
+    Log F0 in log Hz as the read-out head gives it, and seconds of every token.
+    """
+    text = text_batch([item] * len(vectors)).to(synthesizer.device)
+    rendered = synthesizer.render(text, vectors.to(synthesizer.device), None)
+    norm = synthesizer.specification.norm(item.speaker)
+    log_f0 = rendered.readout[:, :, 0] * norm.f0_scale + norm.f0_mean
+    frames = rendered.decoded.durations.to(log_f0.dtype)
+    duration = torch.zeros_like(log_f0).scatter_add(1, text.phone_to_word, frames) * hop_seconds
+    return torch.stack([log_f0, duration], dim=2).transpose(0, 1).cpu().numpy().astype(np.float32)
+
+
+def write_draws(folder: Path, drawn: Mapping[str, NDArray[np.float32]], of: Mapping[str, str] | None = None) -> None:
+    """Keep draws [W, S, K] of sentences beside the results, atomically, the index last.
+
+    Args:
+        folder: of the evaluation.
+        drawn: name -> its draws, all of the same number and measures.
+        of: utterance -> the name whose draws are its own; by default each name is an utterance.
+    """
+    rows = {name: row for row, name in enumerate(drawn)}
+    write_packed(folder, NAME, list(drawn.values()))
+    write_json(folder / INDEX, rows if of is None else {utterance: rows[name] for utterance, name in of.items()})
+
+
+class Draws(Mapping[str, NDArray[np.float32]]):
+    """Draws [W, S, K] by utterance, read when they are asked for; empty where an evaluation has none."""
+
+    def __init__(self, folder: Path) -> None:
+        there = (folder / INDEX).exists()
+        self._rows: dict[str, int] = read_json(folder / INDEX) if there else {}
+        self._packed = Packed(folder, NAME) if there else None
+
+    def __getitem__(self, utterance: str) -> NDArray[np.float32]:
+        row = self._rows[utterance]
+        assert self._packed is not None
+        return self._packed[row]
+
+    def __iter__(self):  # type: ignore[no-untyped-def]
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
