@@ -44,6 +44,15 @@ def changed(*overrides: str, system: str = "camp") -> set[str]:
         ("evaluation.resamples=50", set()),
         ("sampler.width=32", {"sampler", "evaluate"}),
         ("sampler.contexts=[bert]", {"sampler", "evaluate"}),
+        ("sampler.own=0.5", {"sampler", "evaluate"}),
+        ("sampler.rank=2", set()),  # of other priors than CAMP's
+        ("sampler.kl_direction=posterior_sampler", set()),
+        ("sampler.bins=4", set()),
+        ("sampler.codes=4", set()),
+        ("sampler.denoiser_layers=2", set()),
+        ("sampler.passes=3", set()),  # of a context it has not
+        ("sampler.bert_rate=1e-4", set()),  # of a BERT that is trained along
+        ("synthesis.steps=4", set()),
         ("synthesis.temperature=0.5", {"evaluate"}),
         ("synthesis.iterations=8", {"evaluate", "copy"}),
         ("evaluation.split=dev", {"evaluate", "copy"}),
@@ -58,6 +67,13 @@ def changed(*overrides: str, system: str = "camp") -> set[str]:
 )
 def test_a_setting_changes_what_depends_on_it_and_nothing_else(setting, kinds):
     assert changed(setting) == kinds
+
+
+def test_steps_of_a_draw_change_what_is_measured_and_train_nothing():
+    assert changed("synthesis.steps=4", system="diffusion") == {"evaluate"}
+    assert changed("sampler.denoiser_layers=2", system="diffusion") == {"sampler", "evaluate"}
+    assert changed("sampler.rank=2", system="kathaka") == {"sampler", "evaluate"}
+    assert changed("sampler.passes=3", system="kathaka") == {"sampler", "evaluate"}
 
 
 def test_the_baseline_does_not_depend_on_vectors():
