@@ -124,15 +124,19 @@ def evaluate_labels(stage: Stage, store: TextFeatures, folder: Path, progress: P
     labels = LabelStore(stage.input("labels"))
     model, spec = load_sampler(stage.input("sampler"), stage.inputs["labels"])
     training, held = store.ids("train"), _held_out(store, experiment)
-    predicted, shares = _predict(model, spec, store, [*training, *held], experiment, progress)
     names = LABELS[experiment.corpus]
-    seen = {name: _pooled(training, labels, predicted, index) for index, name in enumerate(names)}
-    thresholds = {
-        (name, key): decision.fit(seen[name][0], decision.labels(seen[name][1]))
-        for name in names
+    fitted = {
+        (index, name, key): decision
+        for index, name in enumerate(names)
         for key, decision in DECISIONS.get(name, {}).items()
-        if not (shares and decision.likeliest)
+        if model.classes is None or not decision.likeliest
     }
+    wanted = [*(training if fitted else []), *held]
+    predicted, shares = _predict(model, spec, store, wanted, experiment, progress)
+    thresholds = {}
+    for (index, name, key), decision in fitted.items():
+        values, discrete = _pooled(training, labels, predicted, index)
+        thresholds[name, key] = decision.fit(values, decision.labels(discrete))
     results = [_result(name, store, labels, predicted[name], names, thresholds, shares.get(name)) for name in held]
     write_label_results(folder, results)
     cuts = {
