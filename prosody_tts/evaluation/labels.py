@@ -15,6 +15,7 @@ from data_modules.collate import corpus_item, text_batch
 from data_modules.corpora.contract import Progress
 from data_modules.labels import LabelStore
 from data_modules.store import AnySpecification, TextFeatures
+from data_modules.text.sentence import Word
 from prosody_tts.config import LABELS, Experiment
 from prosody_tts.errors import UserError
 from prosody_tts.evaluation.decisions import DECISIONS, Ints
@@ -144,11 +145,15 @@ def evaluate_labels(stage: Stage, store: TextFeatures, folder: Path, progress: P
         for (name, key), row in thresholds.items()
         for number, cut in enumerate(row, start=1)
     }
+
+    def words_of(name: str) -> Sequence[Word]:
+        return store.text.sentence(name).words
+
     simple = {
         f"{name}_{key}_word_majority": found
         for index, name in enumerate(names)
         for key, decision in DECISIONS.get(name, {}).items()
-        if (found := word_majority(store, labels, training, held, index, decision)) is not None
+        if (found := word_majority(words_of, labels, training, held, index, decision)) is not None
     }
     return {**measure([result.tracks for result in results]), **simple, **cuts, "sentences": len(results)}
 
