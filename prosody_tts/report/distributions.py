@@ -89,9 +89,7 @@ def _legend(figure: Figure, left: float) -> None:
         Line2D([], [], color=MUTED, linestyle=DASHED, label="the system's mean"),
         Line2D([], [], color=MUTED, label="draws"),
     ]
-    figure.legend(
-        handles=handles, loc="upper left", bbox_to_anchor=(left, 1.0), ncols=3, frameon=False, labelcolor=INK
-    )
+    figure.legend(handles=handles, loc="upper left", bbox_to_anchor=(left, 1.0), ncols=3, frameon=False, labelcolor=INK)
 
 
 def _panel(axes: Axes, places: Floats, densities: Mapping[str, Floats], style: Style, top: float) -> None:
