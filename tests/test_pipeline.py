@@ -56,6 +56,7 @@ def changed(*overrides: str, system: str = "camp") -> set[str]:
         ("synthesis.temperature=0.5", {"evaluate"}),
         ("synthesis.iterations=8", {"evaluate", "copy"}),
         ("evaluation.split=dev", {"evaluate", "copy"}),
+        ("evaluation.samples=5", {"evaluate"}),
         ("text.bert_layer=0", {"text", "sampler", "evaluate"}),
         ("text.tree=gold", {"text", "sampler", "evaluate"}),
         ("acoustic.latent=9", {"acoustic", "sampler", "evaluate"}),
@@ -130,3 +131,8 @@ def test_systems_that_differ_in_more_than_their_seed_are_not_pooled():
     assert list(pool_seeds(named)) == ["camp", "camp, acoustic.latent=3", "camp_bert"]
     clash = {"camp, seed=0": one, "camp, seed=1": load("camp", ["seed=1", "sampler.width=8"])}
     assert list(pool_seeds(clash)) == ["camp", "camp, seed=1"]
+
+
+@pytest.mark.parametrize(("system", "kinds"), [("baseline", set()), ("camp_oracle", set()), ("kathaka", {"evaluate"})])
+def test_draws_are_asked_only_of_systems_that_can_draw(system: str, kinds: set[str]) -> None:
+    assert changed("evaluation.samples=5", system=system) == kinds
