@@ -87,7 +87,8 @@ def random_system(experiment: Experiment, analyser: TextAnalyser, sentence: Sent
     with torch.no_grad():  # every phone and pause lasts as long
         durations.out.weight.zero_()
         durations.out.bias.fill_(float(durations.target.encode(each, torch.zeros(1, 1, dtype=torch.bool))))
-    sampler = build_sampler(experiment, sizes).eval() if experiment.vectors == "predicted" else None
+    bert = analyser.bert.blank() if experiment.tunes_bert else None
+    sampler = build_sampler(experiment, sizes, bert).eval() if experiment.vectors == "predicted" else None
     return Synthesizer(acoustic, spec, sampler, build_vocoder(experiment), durations=separate)
 
 
@@ -106,7 +107,8 @@ def measure(experiment: Experiment, frames: int, repeats: int, trained: bool) ->
     loading_models = time.process_time() - start
     spec = synthesizer.sampler_specification
     (states,) = analyser.states([sentence])
-    text = text_batch([text_item("sentence", sentence, states, spec, spec.speakers[0])])
+    reader = analyser.bert.reader if experiment.tunes_bert else None
+    text = text_batch([text_item("sentence", sentence, states, spec, spec.speakers[0], reader)])
     with torch.inference_mode():
         vectors = synthesizer.predict(text, 0.0, 0)
         rendered = synthesizer.render(text, vectors, None).decoded

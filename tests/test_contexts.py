@@ -36,6 +36,7 @@ from prosody_tts.nn.classes import ClassHead
 from prosody_tts.nn.context import Contexts, TunedStates
 from prosody_tts.nn.context.graph import MESSAGES
 from prosody_tts.pipeline import RESULT, folder, plan, run_stage
+from prosody_tts.speaking.system import System
 from prosody_tts.stages.fit import BEST, CHECKPOINT, fit, load_checkpoint
 from prosody_tts.stages.sampler import SamplerStage
 from prosody_tts.synthesis import load_sampler
@@ -273,6 +274,26 @@ def test_the_probe_decides_by_classes_and_tells_what_words_alone_do(trained: tup
     assert not [name for name in metrics if "_cut_" in name or name.startswith("boundary_two_way_word")]
     # In this corpus length alone makes words prominent, so that knowing the word is nearly everything.
     assert metrics["prominence_two_way_word_majority"] > metrics["prominence_two_way_majority"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["camp_bert", "kathaka_durations"])
+def test_a_system_with_a_trained_bert_is_evaluated_and_speaks(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From corpus to speech; the durations of the second are learned on draws of its stage two."""
+    settings = [f"text.bert={save_tiny(tmp_path / 'package')}", "text.bert_layer=-1", f"run.folder={tmp_path / 'runs'}"]
+    experiment = load(name, [*settings, "size=smoke", "sampler.bert=tuned", "sampler.contexts=[bert]"])
+    for part in plan(experiment):
+        run_stage(part, silent)
+    system = System.load(experiment)
+    # Nothing of it comes from a frozen BERT.
+    monkeypatch.setattr(Bert, "model", property(lambda bert: pytest.fail("a trained BERT is stage two's own")))
+    one, other = system.say("The dog ran home."), system.say("The dog ran home. It sat.")
+    wave = one.sentences[0].speech.wave
+    assert len(wave) > 0 and np.isfinite(wave).all()
+    # Company changes nothing of a sentence.
+    np.testing.assert_allclose(other.sentences[0].speech.mel, one.sentences[0].speech.mel, atol=1e-4)
 
 
 # The sentences around -------------------------------------------------------------------------------------------------

@@ -79,6 +79,25 @@ def test_one_or_two_sentences_still_get_a_split() -> None:
     assert split_sentences([], DataConfig()) == {}
 
 
+def test_counts_hold_out_as_many_sentences_the_first_of_the_hash() -> None:
+    names = [f"s{place}" for place in range(400)]
+    shares = split_sentences(names, DataConfig())
+    counted = split_sentences(names, DataConfig(test_count=12, dev_count=30))
+    assert [list(counted.values()).count(split) for split in ("test", "dev", "train")] == [12, 30, 358]
+    assert {name for name, split in counted.items() if split == "test"} < {
+        name for name, split in shares.items() if split == "test"
+    }
+    # The one that is counted leaves the other a share.
+    half = split_sentences(names, DataConfig(test_count=12))
+    assert list(half.values()).count("test") == 12
+    assert abs(list(half.values()).count("dev") / 400 - DataConfig().dev_share) < 0.03
+    # A sentence more moves no more than one over each border.
+    more = split_sentences([*names, "another"], DataConfig(test_count=12, dev_count=30))
+    assert sum(more[name] != counted[name] for name in names) <= 2
+    with pytest.raises(UserError, match="leave nothing to train on of 400 sentences"):
+        split_sentences(names, DataConfig(test_count=300, dev_count=100))
+
+
 def test_a_larger_limit_only_adds() -> None:
     items = [Utterance(f"u{i}", f"s{i}", "text", "a.wav", "train") for i in range(40)]
     few = {item.id for item in with_splits(items, [], DataConfig(limit=7))[0]}

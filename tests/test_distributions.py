@@ -39,6 +39,13 @@ def test_the_divergence_is_scipys_between_kernel_densities(one: list[int], other
     assert distributions.jensen_shannon(sums(a, b), GRID) == pytest.approx(expected, abs=5e-3)
 
 
+@given(st.lists(st.floats(-3, 3), min_size=1, max_size=9), st.lists(st.floats(-3, 3), min_size=1, max_size=9))
+def test_the_divergence_lies_between_nothing_and_one_bit_wherever(one: list[float], other: list[float]) -> None:
+    for grid in GRIDS.values():
+        found = float(distributions.jensen_shannon(sums(np.array(one), np.array(other), grid), grid))
+        assert 0 <= found <= 1 + 1e-9
+
+
 def test_the_density_is_scipys_kernel_estimate() -> None:
     values = GRID.centres[np.random.default_rng(0).integers(8, GRID.size - 8, 60)]
     kernel = stats.gaussian_kde(values, bw_method=GRID.bandwidth / values.std(ddof=1))

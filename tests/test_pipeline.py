@@ -44,9 +44,19 @@ def changed(*overrides: str, system: str = "camp") -> set[str]:
         ("evaluation.resamples=50", set()),
         ("sampler.width=32", {"sampler", "evaluate"}),
         ("sampler.contexts=[bert]", {"sampler", "evaluate"}),
+        ("sampler.own=0.5", {"sampler", "evaluate"}),
+        ("sampler.rank=2", set()),  # of other priors than CAMP's
+        ("sampler.kl_direction=posterior_sampler", set()),
+        ("sampler.bins=4", set()),
+        ("sampler.codes=4", set()),
+        ("sampler.denoiser_layers=2", set()),
+        ("sampler.passes=3", set()),  # of a context it has not
+        ("sampler.bert_rate=1e-4", set()),  # of a BERT that is trained along
+        ("synthesis.steps=4", set()),
         ("synthesis.temperature=0.5", {"evaluate"}),
         ("synthesis.iterations=8", {"evaluate", "copy"}),
         ("evaluation.split=dev", {"evaluate", "copy"}),
+        ("evaluation.samples=5", {"evaluate"}),
         ("text.bert_layer=0", {"text", "sampler", "evaluate"}),
         ("text.tree=gold", {"text", "sampler", "evaluate"}),
         ("acoustic.latent=9", {"acoustic", "sampler", "evaluate"}),
@@ -58,6 +68,13 @@ def changed(*overrides: str, system: str = "camp") -> set[str]:
 )
 def test_a_setting_changes_what_depends_on_it_and_nothing_else(setting, kinds):
     assert changed(setting) == kinds
+
+
+def test_steps_of_a_draw_change_what_is_measured_and_train_nothing():
+    assert changed("synthesis.steps=4", system="diffusion") == {"evaluate"}
+    assert changed("sampler.denoiser_layers=2", system="diffusion") == {"sampler", "evaluate"}
+    assert changed("sampler.rank=2", system="kathaka") == {"sampler", "evaluate"}
+    assert changed("sampler.passes=3", system="kathaka") == {"sampler", "evaluate"}
 
 
 def test_the_baseline_does_not_depend_on_vectors():
@@ -114,3 +131,8 @@ def test_systems_that_differ_in_more_than_their_seed_are_not_pooled():
     assert list(pool_seeds(named)) == ["camp", "camp, acoustic.latent=3", "camp_bert"]
     clash = {"camp, seed=0": one, "camp, seed=1": load("camp", ["seed=1", "sampler.width=8"])}
     assert list(pool_seeds(clash)) == ["camp", "camp, seed=1"]
+
+
+@pytest.mark.parametrize(("system", "kinds"), [("baseline", set()), ("camp_oracle", set()), ("kathaka", {"evaluate"})])
+def test_draws_are_asked_only_of_systems_that_can_draw(system: str, kinds: set[str]) -> None:
+    assert changed("evaluation.samples=5", system=system) == kinds

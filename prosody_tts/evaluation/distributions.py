@@ -74,10 +74,12 @@ class Grid:
 
     @cached_property
     def kernel(self) -> Floats:
-        """[K, K + 12] what one value in a bin adds to every place, those beyond the ends included; rows sum to 1."""
-        places = np.arange(-6, self.size + 6)
-        distance = (places[None, :] - np.arange(self.size)[:, None]) * self.step / self.bandwidth
-        weights: Floats = np.exp(-0.5 * distance**2)
+        """[K, K + 12] what one value in a bin adds to every place, those beyond the ends included; rows sum to 1.
+
+        Nothing beyond six bandwidths, where numbers so small that their halves are 0 would follow.
+        """
+        distance = (self.places[None, :] - self.centres[:, None]) / self.bandwidth
+        weights: Floats = np.where(np.abs(distance) < 6.0, np.exp(-0.5 * distance**2), 0.0)
         return weights / weights.sum(axis=1, keepdims=True)
 
     def density(self, counts: Floats) -> Floats:

@@ -16,6 +16,7 @@ from data_modules.collate import corpus_item, text_batch
 from data_modules.corpora.contract import Progress, Utterance
 from data_modules.labels import LabelStore
 from data_modules.store import AnySpecification, TextFeatures
+from data_modules.text.sentence import Word
 from prosody_tts.config import LABELS, Experiment
 from prosody_tts.errors import UserError
 from prosody_tts.evaluation.decisions import DECISIONS, Ints
@@ -158,15 +159,19 @@ def evaluate_labels(stage: Stage, store: TextFeatures, folder: Path, progress: P
     labels = LabelStore(stage.input("labels"))
     model, spec = load_sampler(stage.input("sampler"), stage.inputs["labels"], experiment.synthesis.steps)
     training, held = store.ids("train"), _held_out(store, experiment)
-    predicted, shares = _predict(model, spec, store, [*training, *held], experiment, progress)
     names = LABELS[experiment.corpus]
-    seen = {name: _pooled(training, labels, predicted, index) for index, name in enumerate(names)}
-    thresholds = {
-        (name, key): decision.fit(seen[name][0], decision.labels(seen[name][1]))
-        for name in names
+    fitted = {
+        (index, name, key): decision
+        for index, name in enumerate(names)
         for key, decision in DECISIONS.get(name, {}).items()
-        if not (shares and decision.likeliest)
+        if model.classes is None or not decision.likeliest
     }
+    wanted = [*(training if fitted else []), *held]
+    predicted, shares = _predict(model, spec, store, wanted, experiment, progress)
+    thresholds = {}
+    for (index, name, key), decision in fitted.items():
+        values, discrete = _pooled(training, labels, predicted, index)
+        thresholds[name, key] = decision.fit(values, decision.labels(discrete))
     drawn = _draw(model, spec, store, held, experiment, progress)
     results = []
     for name in held:
@@ -178,11 +183,15 @@ def evaluate_labels(stage: Stage, store: TextFeatures, folder: Path, progress: P
         for (name, key), row in thresholds.items()
         for number, cut in enumerate(row, start=1)
     }
+
+    def words_of(name: str) -> Sequence[Word]:
+        return store.text.sentence(name).words
+
     simple = {
         f"{name}_{key}_word_majority": found
         for index, name in enumerate(names)
         for key, decision in DECISIONS.get(name, {}).items()
-        if (found := word_majority(store, labels, training, held, index, decision)) is not None
+        if (found := word_majority(words_of, labels, training, held, index, decision)) is not None
     }
     return {**measure([result.tracks for result in results]), **simple, **cuts, "sentences": len(results)}
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Panels beside each other.
 COLUMNS = 4
+#: Of what a system says without drawing.
+DASHED = (0, (2, 1.2))
 
 
 def distribution_figures(
@@ -51,40 +53,54 @@ def distribution(measure: str, systems: Mapping[str, Mapping[str, Floats]], styl
     low, high = float(ends.min()) - pad, float(ends.max()) + pad
     places = grid.places
     shown = (places >= low) & (places <= high)
-    lines = {
-        name: {key: 100 * grid.density(grid.counts(found[key]))[shown] for key in ("recorded", "point", "drawn")}
+    lines: dict[str, dict[str, Floats]] = {
+        name: {key: 100.0 * grid.density(grid.counts(found[key]))[shown] for key in ("recorded", "point", "drawn")}
         for name, found in systems.items()
     }
     columns = min(COLUMNS, len(systems))
+    # The speech of a point estimate may be a spike, which is cut off above what the others need, and marked so.
+    top = 1.15 * max(float(one[key].max()) for one in lines.values() for key in ("recorded", "drawn"))
     rows, wide, tall, left = -(-len(systems) // columns), 2.55, 1.6, 0.62
-    width, height = left + wide * columns, (tall + 0.95) * rows
+    width, height = left + wide * columns, (tall + 0.95) * rows + 0.25
     with settings():
         figure = blank(width, height)
         for place, (name, densities) in enumerate(lines.items()):
             line, column = divmod(place, columns)
-            bottom = height - (tall + 0.95) * (line + 1) + 0.52
+            bottom = height - 0.25 - (tall + 0.95) * (line + 1) + 0.52
             axes = figure.add_axes(
                 ((left + wide * column) / width, bottom / height, (wide - 0.25) / width, tall / height)
             )
-            _panel(axes, places[shown], densities, style[name])
+            _panel(axes, places[shown], densities, style[name], top)
             axes.set_title(name, color=INK, fontsize=FONT, loc="left", pad=4, parse_math=False)
             axes.set_xlabel(f"{MEASURES[measure].label} ({MEASURES[measure].unit})", color=MUTED, fontsize=FONT - 1.5)
+            axes.tick_params(labelleft=column == 0)
             if column == 0:
                 axes.set_ylabel("% a bin", color=MUTED, fontsize=FONT - 1.5)
+        _legend(figure, left / width)
     return figure
 
 
-def _panel(axes: Axes, places: Floats, densities: Mapping[str, Floats], style: Style) -> None:
-    """The speech of a point estimate may be a spike, which is cut off above what the others need, and marked so."""
-    top = 1.15 * max(float(densities["recorded"].max()), float(densities["drawn"].max()))
+def _legend(figure: Figure, left: float) -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
+
+    handles = [
+        Patch(color=RULE, label="recordings"),
+        Line2D([], [], color=MUTED, linestyle=DASHED, label="the system's mean"),
+        Line2D([], [], color=MUTED, label="draws"),
+    ]
+    figure.legend(handles=handles, loc="upper left", bbox_to_anchor=(left, 1.0), ncols=3, frameon=False, labelcolor=INK)
+
+
+def _panel(axes: Axes, places: Floats, densities: Mapping[str, Floats], style: Style, top: float) -> None:
     axes.fill_between(places, densities["recorded"], color=RULE, linewidth=0, zorder=1)
-    dashes: dict[str, Any] = {"point": (0, (2, 1.2)), "drawn": "solid"}
+    dashes: dict[str, Any] = {"point": DASHED, "drawn": "solid"}
     for key, dash in dashes.items():
         axes.plot(places, densities[key], color=style.light, linestyle=dash, linewidth=1.5, zorder=3)
     peak = float(densities["point"].max())
     if peak > top:
-        at = float(places[int(np.argmax(densities["point"]))])
-        axes.text(at, 0.99 * top, f" to {peak:.0f} %", ha="left", va="top", fontsize=FONT - 2, color=MUTED)
+        note = f"dashed: to {peak:.0f} %"
+        axes.text(0.99, 0.99, note, transform=axes.transAxes, ha="right", va="top", fontsize=FONT - 2, color=MUTED)
     axes.set_ylim(0, top)
     axes.set_xlim(places[0], places[-1])
     axes.locator_params(nbins=4)

@@ -35,6 +35,7 @@ class TunedStates(nn.Module):
         self._fixed = [] if tuned is None else [model.embeddings, *layers[:fixed]]
         for part in self._fixed:
             part.requires_grad_(False)  # type: ignore[union-attr, operator]
+        self.train()  # transformers gives models in evaluation mode
 
     @property
     def config(self) -> dict[str, Any]:

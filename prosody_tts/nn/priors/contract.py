@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from prosody_tts.nn.reference import Posterior
 
 #: Steps in which priors that draw in steps do so unless told otherwise, as on the development split.
-STEPS = 16
+STEPS = 8
 
 
 @dataclass

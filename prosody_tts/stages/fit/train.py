@@ -195,9 +195,15 @@ def compile_parts(module: TrainedModule) -> None:
 
 
 def _quieten() -> None:
-    """Silence advice that does not apply: the items are in memory, so worker processes would only cost time."""
+    """Silence advice that does not apply: the items are in memory, so worker processes would only cost time; layers of
+    a BERT that are not trained have no dropout."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    for message in (".*does not have many workers.*", ".*`isinstance\\(treespec, LeafSpec\\)`.*", ".*litlogger.*"):
+    for message in (
+        ".*does not have many workers.*",
+        ".*in eval mode at the start.*",
+        ".*`isinstance\\(treespec, LeafSpec\\)`.*",
+        ".*litlogger.*",
+    ):
         warnings.filterwarnings("ignore", message=message)
     # The order of a resumed epoch is that of ``BucketSampler.resume``.
     warnings.filterwarnings("ignore", message=".*dataloader is not resumable.*")
