@@ -22,7 +22,7 @@ def word_majority(
 ) -> float | None:
     """Accuracy on held-out words of saying each word's commonest class (Talman et al. 2019, section 4).
 
-    ``words_of`` gives the words of an utterance. A word that was not trained on gets the commonest class of all; capitals
+    ``words_of`` gives the words of an utterance. One that was not trained on gets the commonest class of all; capitals
     do not tell words apart, and of equally common classes the lower is said. None of a dimension that does not stand on
     words.
     """
