@@ -88,11 +88,11 @@ def main() -> None:
 def speeds() -> None:
     """Print vectors a second of every prior."""
     heads = [f"{units}, {batch} at once" for units in SHAPES for batch in BATCHES]
-    print(f"{'vectors a CPU-second':<22}" + "".join(f"{head:>21}" for head in heads))
+    print(f"{'vectors a CPU-second':<22}" + "".join(f"{head:>24}" for head in heads))
     for name in get_args(Prior):
         shown = f"{name}, {PRIORS[name].steps} steps" if name in IN_STEPS else name
         rates = [rate(name, *shape, batch) for shape in SHAPES.values() for batch in BATCHES]
-        print(f"{shown:<22}" + "".join(f"{value:>21,.0f}" for value in rates))
+        print(f"{shown:<22}" + "".join(f"{value:>24,.0f}" for value in rates))
 
 
 def rate(name: Prior, units: int, latent: int, batch: int) -> float:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from data_modules.text.bert import Bert
+from data_modules.text.bert import Bert, untrained
 from prosody_tts.config import Experiment
+from prosody_tts.errors import UserError
 from prosody_tts.systems import Sizes, build_acoustic, build_sampler
 
 #: CMUdict's phones with their stresses, the pause, padding and the unknown phone; a corpus has about as many.
@@ -45,8 +46,17 @@ def _counts(experiment: Experiment) -> Iterator[Count]:
     if experiment.vectors != "labels":
         yield from _of("acoustic", build_acoustic(experiment, sizes))
     if experiment.vectors in {"predicted", "labels"}:
-        bert = Bert.of(experiment.text).blank() if experiment.tunes_bert else None
-        yield from _of("sampler", build_sampler(experiment, sizes, bert))
+        yield from _of("sampler", build_sampler(experiment, sizes, _bert(experiment)))
+
+
+def _bert(experiment: Experiment) -> nn.Module | None:
+    """The BERT that stage two trains; of one that is not on this machine the base model's shape."""
+    if not experiment.tunes_bert:
+        return None
+    try:
+        return Bert.of(experiment.text).blank()  # type: ignore[no-any-return]
+    except UserError:
+        return untrained({"model_type": "bert"})  # type: ignore[no-any-return]
 
 
 def _of(stage: str, model: nn.Module) -> Iterator[Count]:

@@ -34,7 +34,7 @@ VERSIONS = {
     "alignment": 4,
     "labels": 1,
     "acoustic": 8,
-    "sampler": 5,
+    "sampler": 6,
     "duration": 1,
     "vocoder": 1,
     "tokenizer": 1,

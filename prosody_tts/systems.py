@@ -329,7 +329,7 @@ def build_prior(settings: SamplerConfig, context: int, latent: int) -> Prior:
     }
 
     def denoiser() -> Denoiser:
-        return Denoiser(context, latent, settings.recurrent, settings.denoiser_layers, settings.dropout)
+        return Denoiser(context, latent, settings.recurrent, settings.denoiser_layers)
 
     makers: dict[type[Prior], Callable[[], Prior]] = {
         GaussianPrior: lambda: GaussianPrior(**shape, direction=settings.kl_direction, rank=settings.rank),

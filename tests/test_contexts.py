@@ -35,6 +35,7 @@ from prosody_tts.files import read_json
 from prosody_tts.nn.classes import ClassHead
 from prosody_tts.nn.context import Contexts, TunedStates
 from prosody_tts.nn.context.graph import MESSAGES
+from prosody_tts.parameters import count
 from prosody_tts.pipeline import RESULT, folder, plan, run_stage
 from prosody_tts.speaking.system import System
 from prosody_tts.stages.fit import BEST, CHECKPOINT, fit, load_checkpoint
@@ -408,3 +409,14 @@ def test_the_likeliest_class_is_chosen_and_two_ways_are_summed() -> None:
     assert THREE_WAY.choose(shares).tolist() == [0, 0, 2]
     assert TWO_WAY.choose(shares).tolist() == [1, 0, 1]
     assert TWO_WAY.likeliest and THREE_WAY.likeliest and not DETECTION.likeliest  # of F1 it would be no maximum
+
+
+@pytest.mark.parametrize("name", ["camp_bert", "kathaka_bert"])
+def test_a_papers_design_trains_bert_along_and_its_parameters_are_counted(tiny: Path, name: str) -> None:
+    """As both papers do; the default's is frozen."""
+    settings = ["size=smoke", f"text.bert={tiny}", "text.bert_layer=-1", "sampler.contexts=[bert]"]
+    paper, fast = load(name, [*settings, "design=paper"]), load(name, settings)
+    assert paper.tunes_bert and not fast.tunes_bert
+    counts = [sum(c.parameters for c in count(made) if c.stage == "sampler") for made in (paper, fast)]
+    # Other BERTs' states are counted as BERT base's 768, of which the two have a norm and a projection alike.
+    assert counts[0] - counts[1] == sum(p.numel() for p in tiny_model().parameters())

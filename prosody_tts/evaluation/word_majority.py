@@ -22,10 +22,9 @@ def word_majority(
 ) -> float | None:
     """Accuracy on held-out words of saying each word's commonest class (Talman et al. 2019, section 4).
 
-    ``words_of`` gives the words of an utterance, on which labels of ``dimension`` stand.
-
-    A word that was not trained on gets the commonest class of all; capitals do not tell words apart. Of equally common
-    classes the lower one is said. None of a dimension that does not stand on words.
+    ``words_of`` gives the words of an utterance. One that was not trained on gets the commonest class of all; capitals
+    do not tell words apart, and of equally common classes the lower is said. None of a dimension that does not stand on
+    words.
     """
     counts: defaultdict[str, Counter[int]] = defaultdict(Counter)
     for name in training:

@@ -39,13 +39,12 @@ class DenoiserBlock(nn.Module):
     Shapes: x [B, U, H], level [B, H], inside [B, U, 1] -> [B, U, H].
     """
 
-    def __init__(self, width: int, dilation: int, dropout: float) -> None:
+    def __init__(self, width: int, dilation: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
         self.film = nn.Linear(width, 2 * width)
         self.conv = nn.Conv1d(width, width, KERNEL, padding=dilation * (KERNEL // 2), dilation=dilation)
         self.whole = nn.Linear(width, width, bias=False)
-        self.dropout = nn.Dropout(dropout)
         self.out = nn.Linear(width, width)
 
     def forward(self, x: Tensor, level: Tensor, inside: Tensor) -> Tensor:
@@ -53,11 +52,11 @@ class DenoiserBlock(nn.Module):
         hidden = (self.norm(x) * (1 + scale) + shift) * inside
         mean = hidden.sum(1, keepdim=True) / inside.sum(1, keepdim=True).clamp(min=1)
         hidden = self.conv(hidden.transpose(1, 2)).transpose(1, 2) + self.whole(mean)
-        return x + self.out(self.dropout(nn.functional.silu(hidden)))
+        return x + self.out(nn.functional.silu(hidden))
 
 
 class Denoiser(nn.Module):
-    """Dilated residual convolutions over the units of a sentence.
+    """Dilated residual convolutions over the units of a sentence; the noise they hear is their only dropout.
 
     Some units may be given as they are (``Known``): the network then sees their vectors beside the noisy ones, and has
     learned to draw the others given them.
@@ -65,12 +64,12 @@ class Denoiser(nn.Module):
     Shapes: noisy [B, U, D], levels [B], context [B, U, C], mask [B, U] -> [B, U, D].
     """
 
-    def __init__(self, context: int, latent: int, width: int, layers: int, dropout: float) -> None:
+    def __init__(self, context: int, latent: int, width: int, layers: int) -> None:
         super().__init__()
         self.latent = latent
         self.inputs = nn.Linear(context + 2 * latent + 1, width)
         self.level = LevelEmbedding(width)
-        self.blocks = nn.ModuleList(DenoiserBlock(width, min(2**layer, FARTHEST), dropout) for layer in range(layers))
+        self.blocks = nn.ModuleList(DenoiserBlock(width, min(2**layer, FARTHEST)) for layer in range(layers))
         self.norm = nn.LayerNorm(width)
         self.out = nn.Linear(width, latent)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from prosody_tts.nn.layers import LSTMState, SteppedLSTM
+
 #: Hidden and cell states of an LSTM's layers; none before the first unit.
-State = tuple[Tensor, Tensor] | None
+State = LSTMState | None
 
 
 class History(nn.Module):
@@ -23,17 +25,18 @@ class History(nn.Module):
         self.forget = forget
         self.width = recurrent + context
         self.prenet = nn.Sequential(nn.Linear(latent, recurrent // 2), nn.ReLU(), nn.Dropout(dropout))
-        self.recurrent = nn.LSTM(context + recurrent // 2, recurrent, num_layers=2, batch_first=True, dropout=dropout)
+        self.recurrent = SteppedLSTM(context + recurrent // 2, recurrent, 2, dropout)
 
     def forward(self, context: Tensor, vectors: Tensor) -> Tensor:
         """The states at all units of vectors that are known."""
         previous = nn.functional.pad(vectors, (0, 0, 1, 0))[:, :-1]
         if self.training and self.forget > 0:
             previous = previous * (torch.rand_like(previous[:, :, :1]) >= self.forget)
-        hidden = self.recurrent(torch.cat([context, self.prenet(previous)], dim=2))[0]
+        hidden = self.recurrent(torch.cat([context, self.prenet(previous)], dim=2))
         return torch.cat([hidden, context], dim=2)
 
     def step(self, here: Tensor, previous: Tensor, state: State) -> tuple[Tensor, State]:
         """The state [B, 1, width] at one unit from its context [B, 1, C] and the vector before it [B, 1, D]."""
-        hidden, state = self.recurrent(torch.cat([here, self.prenet(previous)], dim=2), state)
-        return torch.cat([hidden, here], dim=2), state
+        heard = torch.cat([here, self.prenet(previous)], dim=2)[:, 0]
+        hidden, state = self.recurrent.step(heard, self.recurrent.start(heard) if state is None else state)
+        return torch.cat([hidden[:, None], here], dim=2), state
