@@ -1,9 +1,9 @@
-"""How fast stage one trains, and what its settings cost: python -m benchmarks.training [--texts FILE].
+"""How fast stage one trains, and what its settings cost: python -m benchmarks.training [EXPERIMENT] [key=value ...].
 
 Utterances of random phones and mels, as long as the sentences of a corpus would be spoken: of ``--texts`` (a
 metadata.csv, such as LJSpeech's, whose last column is what is said), or lengths as LJSpeech has them. Each line trains
-CAMP's stage one of the demo size by ``fit``, checkpoints and all, and counts recorded frames a second of one CPU core
-(processor time, which other work on the machine does not change) after an epoch of warming up.
+the stage one of CAMP, or of another experiment, by ``fit``, checkpoints and all, and counts recorded frames a second of
+processor time on one core after an epoch of warming up; what ``torch.compile`` takes lies in the seconds before.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
+from benchmarks.recordings import random_recording
 from data_modules.batches import AcousticBatch
-from data_modules.collate import AcousticItem, TextItem, acoustic_batch
+from data_modules.collate import AcousticItem, acoustic_batch
 from data_modules.loaders import BucketSampler
 from data_modules.store import Specification
-from data_modules.text.sentence import TAGS
+from prosody_tts.command import one_file, split_arguments
 from prosody_tts.config import Experiment, OptimConfig, RunConfig, load
 from prosody_tts.stages.acoustic import AcousticStage
 from prosody_tts.stages.fit import fit
@@ -42,10 +43,11 @@ VARIANTS = {
 def main() -> None:
     """Read the arguments, print the tables."""
     parser = argparse.ArgumentParser(description="Speed of training stage one.")
+    parser.add_argument("arguments", nargs="*", metavar="EXPERIMENT key=value", help="experiment and settings")
     parser.add_argument("--texts", type=Path, help="metadata.csv whose last column is what is said")
     parser.add_argument("--utterances", type=int, default=160, help="utterances of an epoch")
     parser.add_argument("--variants", nargs="*", default=list(VARIANTS), choices=list(VARIANTS))
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     torch.set_num_threads(1)
     characters = spoken_characters(arguments.texts)
     frames = [round(FRAMES_A_CHARACTER * count) for count in characters]
@@ -54,7 +56,8 @@ def main() -> None:
         shares = [f"{chunk}: {BucketSampler(frames, batch, 0, chunk=chunk).padding():.2%}" for chunk in (1, 8, 24, 64)]
         print(f"{batch:6} {'   '.join(shares)}", flush=True)
     step = max(1, len(characters) // arguments.utterances)
-    experiment = load("camp")
+    files, settings = split_arguments(arguments.arguments)
+    experiment = load(one_file(files, "camp"), settings)
     data = Utterances(characters[::step][: arguments.utterances], experiment)
     print(f"{'variant':>20} {'frames/s':>10} {'seconds before':>15} {'loss':>8}")
     for name in arguments.variants:
@@ -85,28 +88,10 @@ class Utterances(LightningDataModule):
         words = max(1, characters // CHARACTERS_A_WORD)
         counts = torch.ones(2 * words + 1, dtype=torch.long)
         counts[1::2] = PHONES_A_WORD
-        tokens = len(counts)
-        phones = torch.randint(3, PHONES, (int(counts.sum()),), generator=generator)
-        text = TextItem(
-            id=name,
-            phones=phones,
-            phone_to_word=torch.repeat_interleave(torch.arange(tokens), counts),
-            tags={tag: torch.zeros(tokens, dtype=torch.long) for tag in TAGS},
-            bert=torch.zeros(tokens, BERT),
-            node_labels=torch.zeros(words, dtype=torch.long),
-            edges=torch.zeros(0, 2, dtype=torch.long),
-            word_to_node=torch.zeros(tokens, dtype=torch.long),
-        )
-        mean = FRAMES_A_CHARACTER * characters / len(phones)
-        durations = torch.poisson(torch.full((len(phones),), mean), generator=generator).long().clamp(min=1)
-        return AcousticItem(
-            text=text,
-            durations=durations,
-            mel=torch.randn(int(durations.sum()), self.mels, generator=generator),
-            word_f0=torch.randn(tokens, generator=generator),
-            word_voiced=torch.rand(tokens, generator=generator) > 0.5,
-            word_energy=torch.randn(tokens, generator=generator),
-        )
+        phones = int(counts.sum())
+        durations = torch.poisson(torch.full((phones,), FRAMES_A_CHARACTER * characters / phones), generator=generator)
+        to_word = torch.repeat_interleave(torch.arange(len(counts)), counts)
+        return random_recording(name, to_word, durations.long().clamp(min=1), PHONES, self.mels, BERT, generator)
 
     def train_dataloader(self) -> DataLoader[AcousticBatch]:
         return self._loader(self.items, shuffle=True)
