@@ -463,7 +463,7 @@ def _print_report(
     _out().print(report(finished, folder, command))
     for page in sorted(folder.glob("*.html")):
         print(f"page: {page}")
-    if first.vectors == "labels":
+    if first.measures != "speech":
         print(f"table: {folder / 'table.md'}")
 
 

@@ -700,6 +700,13 @@ class Experiment:
         return "espeak" if self.corpus == "testbed" else "cmudict"
 
     @property
+    def measures(self) -> Literal["speech", "labels", "recognition"]:
+        """What an evaluation of it measures, and so what its report shows."""
+        if self.recogniser.hears != "nothing":
+            return "recognition"
+        return "labels" if self.vectors == "labels" else "speech"
+
+    @property
     def latent(self) -> int:
         """Dimensions of the prosody vectors: the corpus's labels, explicit measures, or as many as stage one learns."""
         if self.vectors == "labels":

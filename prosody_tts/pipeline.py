@@ -651,7 +651,7 @@ def report(experiments: Mapping[str, Experiment], out: Path, command: str = "") 
         for experiment in seeds:
             stages = plan(experiment)
             corpora[stages[0].key] = stages[0]
-            for stage in stages[-1:] if experiment.vectors == "labels" else stages[-2:]:
+            for stage in stages[-2:] if experiment.measures == "speech" else stages[-1:]:
                 system = COPY if stage.experiment.system == COPY else name
                 if not is_done(stage):
                     raise UserError(
@@ -666,11 +666,13 @@ def report(experiments: Mapping[str, Experiment], out: Path, command: str = "") 
     if len(corpora) > 1:
         raise UserError("a table compares systems on one corpus; these settings name several")
     first = next(iter(experiments.values()))
-    labels = first.vectors == "labels"
-    if not labels:
+    if len({experiment.measures for experiment in experiments.values()}) > 1:
+        raise UserError("a table compares speech, labels or recognition; these settings mix them")
+    speaks = first.measures == "speech"
+    if speaks:
         evaluations = {COPY: evaluations.pop(COPY), **evaluations}
     from data_modules.store import Clips, CorpusStore
-    from prosody_tts.report import build, labels_build
+    from prosody_tts.report import build, labels_build, recognition_build
     from prosody_tts.report.provenance import Provenance
 
     corpus = CorpusStore(folder(next(iter(corpora.values()))))
@@ -679,7 +681,7 @@ def report(experiments: Mapping[str, Experiment], out: Path, command: str = "") 
         corpus=first.corpus if first.corpus_path is None else f"{first.corpus} ({Path(first.corpus_path).name})",
         split=first.evaluation.split,
         seed=first.seed,
-        vocoder="" if labels else vocoder_label(first),
+        vocoder=vocoder_label(first) if speaks else "",
         commit=None if commit == "unknown" else commit.removesuffix("-dirty"),
         clean=None if commit == "unknown" else not commit.endswith("-dirty"),
         size=first.size,
@@ -701,9 +703,12 @@ def report(experiments: Mapping[str, Experiment], out: Path, command: str = "") 
     inputs = {"report": VERSIONS["report"], **settings, **provenance.to_dict()}
     # By way of JSON, in which tuples are lists.
     if made_from.exists() and digest(read_json(made_from)) == digest(inputs):
-        return (labels_build if labels else build).show(out, provenance)
-    if labels:
-        shown = labels_build.build(out, evaluations, provenance, repeats=repeats, **settings)
+        return {"speech": build, "labels": labels_build, "recognition": recognition_build}[first.measures].show(
+            out, provenance
+        )
+    if not speaks:
+        maker = labels_build if first.measures == "labels" else recognition_build
+        shown = maker.build(out, evaluations, provenance, repeats=repeats, **settings)
     else:
         shown = build.build(out, evaluations, Clips(corpus), provenance, repeats=repeats, **settings)
     write_json(made_from, inputs)

@@ -99,12 +99,23 @@ class Errors:
         return np.array(list(asdict(self).values()), np.float64)
 
 
+#: Rate -> its heading and what it is.
+DEFINITIONS = {
+    "wer": ("WER", "words substituted, left out or put in over the words said, by the alignment with the fewest"),
+    "cer": ("CER", "the same of characters, blanks included"),
+    "unseen_missed": (
+        "unseen words missed",
+        "words that no training recording held and that were substituted or left out, over all such words",
+    ),
+}
+
+
 def rates(sums: Floats) -> dict[str, Floats]:
     """WER, CER and the share of unseen words missed, from sums of ``Errors.row`` [..., 6]; NaN where nothing counts."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return {
             name: np.where(sums[..., 2 * place] > 0, sums[..., 2 * place + 1] / sums[..., 2 * place], np.nan)
-            for place, name in enumerate(("wer", "cer", "unseen_missed"))
+            for place, name in enumerate(DEFINITIONS)
         }
 
 
