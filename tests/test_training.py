@@ -30,7 +30,7 @@ from prosody_tts.files import read_json
 from prosody_tts.stages.acoustic import AcousticStage
 from prosody_tts.stages.fit import BEST, CHECKPOINT, fit, load_checkpoint
 from prosody_tts.stages.fit.checkpoints import Place, WholeCheckpoints
-from prosody_tts.stages.fit.devices import precision
+from prosody_tts.stages.fit.devices import has_bfloat16, precision
 from prosody_tts.stages.fit.optimiser import rate_factor
 from prosody_tts.stages.fit.rate import suggested
 from prosody_tts.systems import Sizes, build_acoustic
@@ -235,6 +235,10 @@ def test_averaged_weights_are_validated_kept_and_used(tmp_path):
 
 
 def test_brain_floats_train_and_are_told(tmp_path):
+    if not has_bfloat16(CPU):
+        with pytest.raises(UserError, match="does not multiply in bfloat16"):
+            precision(OptimConfig(precision="bf16"), CPU)
+        pytest.skip("this CPU does not multiply in bfloat16")
     losses = {}
     for name in ("float32", "bf16"):
         optim = OptimConfig(epochs=3, precision=name)  # type: ignore[arg-type]
