@@ -147,7 +147,7 @@ def train(arguments: Arguments = None, workers: Workers = None) -> None:
     from prosody_tts.pipeline import folder, plan
 
     for stage in plan(experiment):
-        if stage.kind in {"acoustic", "sampler", "duration", "vocoder"}:
+        if stage.kind in TRAINED:
             print(f"{stage.label}: {folder(stage)}")
 
 
@@ -360,7 +360,8 @@ def parameters(arguments: Arguments = None) -> None:
 # What the verbs share ----------------------------------------------------------------------------------------------
 
 PREPARATION = frozenset({"corpus", "text", "labels", "audio", "aligner", "alignment"})
-TRAINING = PREPARATION | {"acoustic", "sampler", "duration", "vocoder"}
+TRAINED = frozenset({"acoustic", "sampler", "duration", "vocoder", "tokenizer", "language", "recogniser"})
+TRAINING = PREPARATION | TRAINED | {"speech"}
 #: Utterances left out that ``prepare`` lists.
 LISTED = 100
 

@@ -565,8 +565,6 @@ class LanguageConfig:
     """Dropout of embeddings, attention and outputs (ours)."""
     forgotten: float = 0.2
     """Share of segments that are not heard again in training (ours)."""
-    temperature: float = 1.0
-    """Scale of the draws at synthesis; 0 takes the likeliest."""
     top_k: int = 0
     """Draw among so many of the likeliest; 0 for all."""
     top_p: float = 0.95
@@ -621,7 +619,7 @@ class SynthesisConfig:
     iterations: int = 32
     """Griffin-Lim iterations."""
     temperature: float = 0.0
-    """Scale of the sampler's spread; 0 takes its mean, or its likeliest."""
+    """Scale of the spread of stage two's draws, or of a language model's; 0 takes the mean, or the likeliest."""
     steps: int = 8
     """Steps in which ``diffusion`` and ``flow_matching`` draw, asking their network twice in each (ours)."""
     speaker: str | None = None
@@ -698,6 +696,11 @@ class Experiment:
         if self.text.pronouncer != "auto":
             return self.text.pronouncer
         return "espeak" if self.corpus == "testbed" else "cmudict"
+
+    @property
+    def has_stage_two(self) -> bool:
+        """Whether prosody vectors are predicted from text."""
+        return self.backbone == "acoustic" and self.vectors in {"predicted", "labels"}
 
     @property
     def measures(self) -> Literal["speech", "labels", "recognition"]:
@@ -1097,11 +1100,8 @@ def _validate_tokens(experiment: Experiment) -> None:
             f"language.width={language.width} must be an even number of channels for each of "
             f"language.heads={language.heads}"
         )
-    if not 0 < language.top_p <= 1 or language.temperature < 0:
-        raise UserError(
-            f"language.top_p={language.top_p:g} must lie above 0 and be at most 1, and "
-            f"language.temperature={language.temperature:g} must not be negative"
-        )
+    if not 0 < language.top_p <= 1:
+        raise UserError(f"language.top_p={language.top_p:g} must lie above 0 and be at most 1")
     for name in ("dropout", "forgotten"):
         if not 0 <= getattr(language, name) < 1:
             raise UserError(f"language.{name}={getattr(language, name):g} is a share below 1; give one, as in 0.1")

@@ -10,7 +10,7 @@ from torch import nn
 from data_modules.text.bert import Bert, untrained
 from prosody_tts.config import Experiment
 from prosody_tts.errors import UserError
-from prosody_tts.systems import Sizes, build_acoustic, build_sampler
+from prosody_tts.systems import Sizes, build_acoustic, build_language, build_recogniser, build_sampler, build_tokenizer
 
 #: CMUdict's phones with their stresses, the pause, padding and the unknown phone; a corpus has about as many.
 PHONES = 72
@@ -26,7 +26,7 @@ class Count:
     """Parameters of one module.
 
     Attributes:
-        stage: ``acoustic`` or ``sampler``.
+        stage: its kind.
         module: its role in the stage.
         parameters: how many.
     """
@@ -43,9 +43,16 @@ def count(experiment: Experiment) -> list[Count]:
 
 def _counts(experiment: Experiment) -> Iterator[Count]:
     sizes = Sizes(PHONES, experiment.audio.mels, BERT.get(experiment.text.bert, 768), passes=8)
-    if experiment.vectors != "labels":
+    if experiment.measures == "recognition":
+        yield from _of("recogniser", build_recogniser(experiment, sizes))
+    if experiment.backbone == "tokens":
+        tokenizer = build_tokenizer(experiment, sizes)
+        yield from _of("tokenizer", tokenizer)
+        if experiment.vectors == "predicted":
+            yield from _of("language", build_language(experiment, sizes, tokenizer.codebooks, tokenizer.size))
+    elif experiment.vectors != "labels" and experiment.recogniser.hears != "recordings":
         yield from _of("acoustic", build_acoustic(experiment, sizes))
-    if experiment.vectors in {"predicted", "labels"}:
+    if experiment.has_stage_two:
         yield from _of("sampler", build_sampler(experiment, sizes, _bert(experiment)))
 
 

@@ -95,7 +95,7 @@ CONTEXTS_READ = {"bert": {"bert", "bert_rate"}, "graph": {"graph", "passes"}}
 #: Settings of a joint duration model at the values it has always had.
 PLAIN_DURATIONS = {"network": "convolutional", "target": "log", "error": "l1"}
 #: Settings of a language model that only its draws read.
-DRAWN = ("temperature", "top_k", "top_p", "repeats", "longest")
+DRAWN = ("top_k", "top_p", "repeats", "longest")
 RESULT = "result.json"
 SETTINGS = "settings.json"
 
@@ -429,6 +429,10 @@ def check_speaks_text(experiment: Experiment) -> None:
     """Raise ``UserError`` for a system that cannot speak: an oracle, or one that learns labels."""
     if experiment.vectors == "labels":
         raise UserError(f"{experiment.system} learns labels of a corpus without recordings and cannot speak")
+    if experiment.measures == "recognition":
+        raise UserError(f"{experiment.system} trains a recogniser and speaks nothing new; give a system that speaks")
+    if experiment.vectors == "recording" and experiment.backbone == "tokens":
+        raise UserError(f"{experiment.system} says recordings' codes again and cannot speak new text; give spectrum_lm")
     if experiment.vectors == "recording":
         raise UserError(
             f"{experiment.system} takes its prosody from recordings and cannot speak new text by itself; "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +83,11 @@ class Timing(Batch):
         frames = at_pace(durations, self.pace.gather(1, phone_to_word), pauses)
         asked = self.pauses.gather(1, phone_to_word)
         return torch.where(pauses & (asked >= 0), asked, frames)
+
+
+def seed_of(name: str, seed: int) -> int:
+    """A sentence's own seed, whatever is drawn before or beside it."""
+    return int.from_bytes(hashlib.sha256(f"draws:{seed}:{name}".encode()).digest()[:7], "big")
 
 
 def choose_device(run: RunConfig) -> torch.device:
@@ -174,6 +180,22 @@ def load_durations(folder: Path, vectors: Mapping[str, str]) -> SeparateDuration
     return model
 
 
+def trained(experiment: Experiment, *kinds: str) -> dict[str, Path]:
+    """Folders of an experiment's stages of these kinds, of those that it has.
+
+    Raises:
+        UserError: one has not been trained.
+    """
+    stages = {stage.kind: stage for stage in pipeline.plan(experiment) if stage.kind in kinds}
+    for stage in stages.values():
+        if not pipeline.is_done(stage):
+            raise UserError(
+                f"{experiment.system} has no trained {stage.label} in {experiment.run.folder}; "
+                "run 'prosody-tts train' with the same settings first"
+            )
+    return {kind: pipeline.folder(stages[kind]) for kind in kinds if kind in stages}
+
+
 class Synthesizer:
     """A trained system: stage one, stage two and durations of their own where there are such, and a vocoder."""
 
@@ -200,6 +222,11 @@ class Synthesizer:
         self._mean = torch.tensor(specification.mel_mean, device=self.device)
         self._scale = torch.tensor(specification.mel_scale, device=self.device)
 
+    @property
+    def reads_bert(self) -> bool:
+        """Whether BERT's states are read: stage one reads none."""
+        return self.sampler is not None
+
     @staticmethod
     def load(experiment: Experiment) -> Synthesizer:
         """Load the trained stages of an experiment.
@@ -207,15 +234,7 @@ class Synthesizer:
         Raises:
             UserError: a stage has not been trained.
         """
-        stages = {stage.kind: stage for stage in pipeline.plan(experiment)}
-        needed = [kind for kind in ("acoustic", "sampler", "duration") if kind in stages]
-        for kind in needed:
-            if not pipeline.is_done(stages[kind]):
-                raise UserError(
-                    f"{experiment.system} has no trained {stages[kind].label} in {experiment.run.folder}; "
-                    "run 'prosody-tts train' with the same settings first"
-                )
-        return Synthesizer.read(experiment, **{kind: pipeline.folder(stages[kind]) for kind in needed})
+        return Synthesizer.read(experiment, **trained(experiment, "acoustic", "sampler", "duration"))
 
     @staticmethod
     def read(

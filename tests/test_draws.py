@@ -14,13 +14,14 @@ from random_batches import BERT, PHONES, text_item
 
 from prosody_tts.config import Experiment, load
 from prosody_tts.evaluation import labels as label_results
-from prosody_tts.evaluation.draws import Draws, draw, seed_of, write_draws
+from prosody_tts.evaluation.draws import Draws, draw, write_draws
 from prosody_tts.evaluation.label_metrics import METRICS
 from prosody_tts.evaluation.labels import read_label_results
 from prosody_tts.evaluation.results import read_results, write_results
 from prosody_tts.files import read_json
 from prosody_tts.pipeline import RESULT, folder, plan, run_stage
 from prosody_tts.schedule import run_all
+from prosody_tts.synthesis import seed_of
 from prosody_tts.systems import Sizes, build_sampler
 
 

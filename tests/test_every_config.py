@@ -25,8 +25,9 @@ from prosody_tts.stages.fit.devices import has_bfloat16
 from prosody_tts.sweeps import SWEEPS, experiments_of, load_sweep, run_sweep
 
 SYSTEMS = sorted(path.stem for path in EXPERIMENTS.glob("*.yaml") if path.stem != "base")
-SPEAKING = [name for name in SYSTEMS if load(name).vectors != "labels"]
-LABELLING = [name for name in SYSTEMS if name not in SPEAKING]
+SPEAKING = [name for name in SYSTEMS if load(name).measures == "speech"]
+LABELLING = [name for name in SYSTEMS if load(name).measures == "labels"]
+HEARING = [name for name in SYSTEMS if load(name).measures == "recognition"]
 SWEEP_FILES = sorted(path.stem for path in SWEEPS.glob("*.yaml"))
 TINY = ["size=smoke", "run.progress=false", "run.wandb=disabled"]
 
@@ -79,6 +80,16 @@ def test_every_experiment_runs_from_corpus_to_numbers(runs: Path, name: str) -> 
     assert all(math.isfinite(number) for number in numbers(metrics))
     for stage in plan(experiment):
         assert all(math.isfinite(number) for number in numbers(read_json(folder(stage) / RESULT))), stage.label
+
+
+@pytest.mark.parametrize("name", HEARING)
+def test_every_recogniser_runs_from_corpus_to_error_rates(runs: Path, name: str) -> None:
+    experiment = tiny(runs, name)
+    metrics = evaluated(experiment)
+    assert {"wer", "cer", "unseen_missed"} <= set(metrics)
+    assert all(math.isfinite(number) for number in numbers(metrics))
+    report({name: experiment}, runs / "heard", "test")
+    assert {"index.html", "table.md", "table.json", "metrics.png"} <= {path.name for path in (runs / "heard").iterdir()}
 
 
 #: Experiment of each family -> settings beside design=paper.

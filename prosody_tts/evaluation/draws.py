@@ -7,7 +7,6 @@ tracker would take most of an evaluation's time and measure themselves too.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -23,7 +22,7 @@ from data_modules.store import Packed, write_packed
 from prosody_tts.files import read_json, write_json
 
 if TYPE_CHECKING:
-    from prosody_tts.synthesis import Synthesizer
+    from prosody_tts.synthesis import Synthesizer, seed_of
 
 #: At which stage two's distribution is drawn from as it stands.
 TEMPERATURE = 1.0
@@ -37,11 +36,6 @@ class Samples(Protocol):
     """What can be drawn from (``nn.sampler.SamplerModel``)."""
 
     def sample(self, text: TextBatch, temperature: float, generator: torch.Generator | None) -> Tensor: ...
-
-
-def seed_of(name: str, seed: int) -> int:
-    """A sentence's own seed, whatever is drawn before or beside it."""
-    return int.from_bytes(hashlib.sha256(f"draws:{seed}:{name}".encode()).digest()[:7], "big")
 
 
 @torch.inference_mode()

@@ -143,8 +143,9 @@ def _spoken(recordings: Sequence[Recording], stage: Stage) -> Iterator[tuple[lis
 
 def _from_codes(recordings: Sequence[Recording], stage: Stage) -> Iterator[tuple[list[Recording], Speech, str]]:
     """Say each sentence in codes, or a recording's own codes again."""
-    speaker = CodeSpeaker.read(stage)
-    oracle = CodeStore(stage.input("tokenizer")) if stage.experiment.vectors == "recording" else None
+    experiment, kinds = stage.experiment, ("tokenizer", "language", "aligner")
+    speaker = CodeSpeaker.read(experiment, {kind: stage.input(kind) for kind in kinds if kind in stage.inputs})
+    oracle = CodeStore(stage.input("tokenizer")) if experiment.vectors == "recording" else None
     groups = _utterances(recordings) if oracle is not None else _sentences(recordings)
     names = sorted(groups, key=lambda name: (len(groups[name][0].sentence.phones), name))
     for start in range(0, len(names), BATCH):
@@ -153,7 +154,11 @@ def _from_codes(recordings: Sequence[Recording], stage: Stage) -> Iterator[tuple
         if oracle is not None:
             spoken = speaker.say_again(firsts, [oracle.codes(name) for name in batch])
         else:
-            spoken = speaker.say(batch, firsts, stage.experiment.seed + start)
+            items = [
+                text_item(name, one.sentence, one.bert, speaker.sampler_specification, one.utterance.speaker)
+                for name, one in zip(batch, firsts, strict=True)
+            ]
+            spoken = speaker.speak(text_batch(items), seed=experiment.seed)
         for name, speech in zip(batch, spoken, strict=True):
             yield groups[name], speech, name
 

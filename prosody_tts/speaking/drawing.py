@@ -47,7 +47,7 @@ def check_drawing(experiment: Experiment, drawing: Drawing, keeps: bool, copies:
     """
     if drawing.temperature < 0:
         raise UserError(f"a temperature of {drawing.temperature:g} is none; give 0 or more")
-    if keeps and experiment.vectors != "predicted":
+    if keeps and not experiment.has_stage_two:
         raise UserError(f"{experiment.system} has no stage two to draw the words beside those of --keep; name another")
     if keeps and experiment.units == "utterance":
         raise UserError(
@@ -60,7 +60,7 @@ def check_drawing(experiment: Experiment, drawing: Drawing, keeps: bool, copies:
         raise UserError(f"--best {drawing.best} leaves too few draws for --samples {len(drawing.seeds)}")
     if copies and not keeps:
         raise UserError("--best chooses among draws, and --reference copies all vectors; leave one out, or give --keep")
-    if experiment.vectors != "predicted":
+    if not experiment.has_stage_two:
         raise UserError(f"{experiment.system} has no stage two, whose draws --best would choose among; leave it out")
     if drawing.temperature == 0:
         raise UserError("--best chooses among draws, and at synthesis.temperature=0 all are alike; give it above 0")

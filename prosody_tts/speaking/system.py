@@ -18,6 +18,7 @@ from data_modules.text.analysis import TextAnalyser
 from data_modules.text.sentence import PAUSE, Sentence
 from prosody_tts import pipeline
 from prosody_tts.config import Experiment, load
+from prosody_tts.language_synthesis import CodeSpeaker
 from prosody_tts.nn.priors import Known
 from prosody_tts.speaking.controls import Control, Span, read_control, read_span, read_words
 from prosody_tts.speaking.drawing import Drawing, check_drawing, draw, predicted, units_of
@@ -94,7 +95,9 @@ class _Line:
 class System:
     """A trained system that speaks; see ``load_system``."""
 
-    def __init__(self, experiment: Experiment, synthesizer: Synthesizer, analyser: TextAnalyser | None = None) -> None:
+    def __init__(
+        self, experiment: Experiment, synthesizer: Synthesizer | CodeSpeaker, analyser: TextAnalyser | None = None
+    ) -> None:
         self.experiment = experiment
         self.synthesizer = synthesizer
         self.analyser = TextAnalyser(experiment) if analyser is None else analyser
@@ -106,9 +109,10 @@ class System:
         Raises:
             UserError: a stage has not been trained, or the system cannot speak.
         """
-        if experiment.vectors == "labels":
+        if experiment.measures != "speech" or (experiment.backbone == "tokens" and experiment.vectors == "recording"):
             pipeline.check_speaks_text(experiment)
-        return System(experiment, Synthesizer.load(experiment), analyser)
+        voice = CodeSpeaker if experiment.backbone == "tokens" else Synthesizer
+        return System(experiment, voice.load(experiment), analyser)
 
     @cached_property
     def voice(self) -> str:
@@ -217,7 +221,7 @@ class System:
             check_phones(sentence, known - {PAUSE})
         tuned = self.experiment.tunes_bert
         reader = self.analyser.bert.reader if tuned else None
-        if self.synthesizer.sampler is None or tuned:  # stage one reads no BERT, and a trained one is stage two's own
+        if not self.synthesizer.reads_bert or tuned:  # a trained one is stage two's own
             states = iter([no_states(sentence) for sentence in sentences])
         else:
             states = iter(self.analyser.states(sentences))
@@ -244,6 +248,7 @@ class System:
 
     def _copied(self, reference: Reference, script: Script) -> Tensor:
         check_reference(reference, self.experiment)
+        assert isinstance(self.synthesizer, Synthesizer)  # no system of codes has a reference encoder
         text = " ".join(sentence.text for sentence in script.sentences)
         return read_reference(reference, self.experiment, self.synthesizer, self.analyser, text, self.voice)
 
@@ -266,24 +271,28 @@ class System:
             pad_sequence([line.pace for line in batch], batch_first=True, padding_value=1.0),
             pad_sequence([line.pauses for line in batch], batch_first=True, padding_value=-1),
         )
-        return self.synthesizer.speak(text, self._vectors(batch, drawing, chosen), timing)
+        if isinstance(self.synthesizer, CodeSpeaker):
+            return self.synthesizer.speak(text, timing, drawing.temperature, drawing.seeds[chosen])
+        return self.synthesizer.speak(text, self._vectors(self.synthesizer, batch, drawing, chosen), timing)
 
-    def _vectors(self, batch: Sequence[_Line], drawing: Drawing, chosen: int) -> Tensor | None:
+    def _vectors(
+        self, synthesizer: Synthesizer, batch: Sequence[_Line], drawing: Drawing, chosen: int
+    ) -> Tensor | None:
         """Vectors of the lines [B, U, D], copied or predicted, each with a draw of its own: company changes none."""
         if self.experiment.vectors == "none":
             return None
         if drawing.temperature == 0 and all(line.vectors is None for line in batch):
-            return self.synthesizer.predict(text_batch([line.item for line in batch]), 0.0, drawing.seeds[chosen])
-        return pad_sequence([self._of_line(line, drawing, chosen) for line in batch], batch_first=True)
+            return synthesizer.predict(text_batch([line.item for line in batch]), 0.0, drawing.seeds[chosen])
+        return pad_sequence([self._of_line(synthesizer, line, drawing, chosen) for line in batch], batch_first=True)
 
-    def _of_line(self, line: _Line, drawing: Drawing, chosen: int) -> Tensor:
+    def _of_line(self, synthesizer: Synthesizer, line: _Line, drawing: Drawing, chosen: int) -> Tensor:
         """Vectors [U, D] of one line."""
         if line.kept is None and line.vectors is not None:
             return line.vectors[0]
         known = None
         if line.kept is not None:
-            known = Known(predicted(self.synthesizer, line.item) if line.vectors is None else line.vectors, line.kept)
-        return draw(self.synthesizer, line.item, drawing, chosen, known)
+            known = Known(predicted(synthesizer, line.item) if line.vectors is None else line.vectors, line.kept)
+        return draw(synthesizer, line.item, drawing, chosen, known)
 
     def _spoken(self, request: Request, script: Script, speeches: Sequence[Speech]) -> Spoken:
         audio = self.experiment.audio

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -29,12 +30,19 @@ class Choice:
     top_p: float = 1.0
     repeats: int = 0
 
-    def __call__(self, scores: Tensor, generator: torch.Generator | None) -> Tensor:
-        """One of each row of natural-log probabilities [N, K]: [N]."""
+    def __call__(self, scores: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
+        """One of each row of natural-log probabilities [N, K]: [N].
+
+        Rows belong to the generators in turns of like length, so that what a sentence draws is its own.
+        """
         if self.temperature == 0:
             return scores.argmax(1)
         scores = narrowed(scores / self.temperature, self.top_k, self.top_p)
-        return torch.multinomial(scores.softmax(1), 1, generator=generator)[:, 0]
+        shape = len(scores) // len(generators), scores.shape[1]
+        uniform = torch.cat([torch.rand(shape, generator=generator) for generator in generators])
+        # The largest of log-probabilities with Gumbel noise is a draw.
+        gumbel = -(-uniform.clamp(min=1e-20).log()).log().to(scores)
+        return (scores + gumbel).argmax(1)
 
 
 def narrowed(scores: Tensor, top_k: int, top_p: float) -> Tensor:
@@ -74,7 +82,7 @@ def speak(
     choice: Choice,
     longest: int,
     interleaved: bool,
-    generator: torch.Generator | None = None,
+    seeds: Sequence[int] | None = None,
     cached: bool = True,
 ) -> Said:
     """Say sentences.
@@ -85,10 +93,11 @@ def speak(
         choice: how elements are chosen.
         longest: segments a phone lasts at most; where the model is not told where it is, on average over the sentence.
         interleaved: whether each phone stands again before its segments, as in training.
-        generator: of the draws.
+        seeds: of each sentence's draws; none is 0 for all.
         cached: keep keys and values; without, everything is read again at each step, for the same result.
     """
-    speaker = _Speaker(model, text, choice, longest, interleaved, generator, cached)
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds or [0] * len(text.ids)]
+    speaker = _Speaker(model, text, choice, longest, interleaved, generators, cached)
     while not bool(speaker.done.all()):
         speaker.step()
     return speaker.said()
@@ -104,11 +113,11 @@ class _Speaker:
         choice: Choice,
         longest: int,
         interleaved: bool,
-        generator: torch.Generator | None,
+        generators: Sequence[torch.Generator],
         cached: bool,
     ) -> None:
         self.model, self.choice, self.longest, self.interleaved = model, choice, longest, interleaved
-        self.generator = generator
+        self.generators = generators
         self.text, self.known = text, model.knowledge(text)
         device, count = text.phones.device, len(text.phones)
         self.cache = model.begin() if cached else None
@@ -157,13 +166,13 @@ class _Speaker:
             stuck = self.run >= self.choice.repeats
             rows = stuck.nonzero()[:, 0]
             scores[rows, model.symbols + self.last[rows]] = -torch.inf
-        chosen = self.choice(scores, self.generator)
+        chosen = self.choice(scores, self.generators)
         guarded = self._too_long() & ~self.done
         ends = (chosen < model.symbols) | guarded
         self.cut |= guarded & (chosen >= model.symbols)
         says = ~ends & ~self.done
         first = (chosen - model.symbols).clamp(min=0)
-        codes = model.head.say(self.hidden, first, lambda rows: self.choice(rows, self.generator))
+        codes = model.head.say(self.hidden, first, lambda rows: self.choice(rows, self.generators))
         self._keep(codes, says, first)
         if self.interleaved:
             self._enter(ends & ~self.done, codes, says)
