@@ -204,7 +204,7 @@ def test_running_a_finished_stage_returns_its_result(runs: Path) -> None:
         assert run_stage(stage, silent) == read_json(folder(stage) / RESULT)
 
 
-@pytest.mark.parametrize("name", ["baseline", "s2s", "camp", "kathaka"])
+@pytest.mark.parametrize("name", ["baseline", "s2s", "camp", "kathaka", "spectrum_lm"])
 def test_a_trained_system_speaks_from_the_command_line(
     runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
@@ -219,6 +219,28 @@ def test_a_trained_system_speaks_from_the_command_line(
     for path in paths:
         wave, rate = soundfile.read(path)
         assert rate == 16000 and len(wave) > 0 and np.isfinite(wave).all() and np.abs(wave).max() > 0
+
+
+REFUSED = {
+    "spectrum_lm --pace 0.8": "no pace and no pauses can be asked of it",
+    "spectrum_lm --best 3 --samples 2": "has no stage two",
+    "spectrum_lm --keep 1": "has no stage two",
+    "spectrum_lm --reference x.wav": "cannot copy a recording's prosody",
+    "spectrum_oracle": "cannot speak new text",
+    "asr_on_recordings": "trains a recogniser",
+}
+
+
+@pytest.mark.parametrize("asked", REFUSED)
+def test_what_codes_and_recognisers_cannot_do_is_refused(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], asked: str
+) -> None:
+    evaluated(tiny(runs, "spectrum_lm"))
+    name, *options = asked.split()
+    arguments = ["synthesize", name, *TINY, f"run.folder={runs}", "--out", str(tmp_path), "--workers", "0"]
+    assert cli.run([*arguments, "--text", "The red boat came home.", *options]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert REFUSED[asked] in said and "Traceback" not in said
 
 
 def test_probing_says_what_word_vectors_carry(
