@@ -12,7 +12,7 @@ from prosody_tts.evaluation.pairs import MATRIX, Pair, cell, letters
 from prosody_tts.evaluation.summary import Row
 from prosody_tts.report.papers import beside
 from prosody_tts.report.provenance import Provenance
-from prosody_tts.report.table import count, interval, markdown_grid, number, plus_minus, seeds_note
+from prosody_tts.report.table import count, interval, markdown_grid, number, plus_minus, seeds_note, terminal_grid
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -172,18 +172,7 @@ def _notes(table: LabelTable, provenance: Provenance) -> list[str]:
 
 def terminal(table: LabelTable, provenance: Provenance) -> Group:
     """A rich renderable: the short table and the footer."""
-    from rich import box
-    from rich.console import Group
-    from rich.table import Table as Grid
-    from rich.text import Text
-
-    titles, body = _short(table)
-    grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for index, title in enumerate(titles):
-        grid.add_column(Text(title), justify="left" if index == 0 else "right", no_wrap=index == 0)
-    for line in body:
-        grid.add_row(*map(Text, line))
-    return Group(grid, *(Text(line, style="dim") for line in _notes(table, provenance)))
+    return terminal_grid(*_short(table), _notes(table, provenance))
 
 
 def markdown(table: LabelTable, provenance: Provenance) -> str:

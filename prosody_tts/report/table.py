@@ -369,3 +369,18 @@ def markdown_grid(titles: Sequence[str], body: Sequence[Sequence[str]]) -> list[
     """Lines of a Markdown table, the first column to the left."""
     rows = [titles, ["---"] + ["---:"] * (len(titles) - 1), *body]
     return ["| " + " | ".join(_escape(cell) for cell in row) + " |" for row in rows]
+
+
+def terminal_grid(titles: Sequence[str], body: Sequence[Sequence[str]], notes: Sequence[str]) -> Group:
+    """A rich renderable: a table, the first column to the left, and dim lines below it."""
+    from rich import box
+    from rich.console import Group
+    from rich.table import Table as Grid
+    from rich.text import Text
+
+    grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for index, title in enumerate(titles):
+        grid.add_column(Text(title), justify="left" if index == 0 else "right", no_wrap=index == 0)
+    for line in body:
+        grid.add_row(*map(Text, line))
+    return Group(grid, *(Text(line, style="dim") for line in notes))
