@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -20,9 +20,7 @@ from data_modules.batches import TextBatch
 from data_modules.collate import TextItem, text_batch
 from data_modules.store import Packed, write_packed
 from prosody_tts.files import read_json, write_json
-
-if TYPE_CHECKING:
-    from prosody_tts.synthesis import Synthesizer, seed_of
+from prosody_tts.synthesis import Synthesizer, seed_of
 
 #: At which stage two's distribution is drawn from as it stands.
 TEMPERATURE = 1.0
