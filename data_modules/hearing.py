@@ -66,12 +66,7 @@ def written(sentence: Sentence) -> str:
 
 def heard_recordings(store: FeatureStore, settings: RecogniserConfig) -> list[str]:
     """Training recordings that a recogniser hears: those of the first ``settings.recordings`` sentences."""
-    if settings.hears == "synthesis":
-        return []
-    names = store.ids("train")
-    sentences = list(dict.fromkeys(store.corpus.utterances[store.corpus.rows[name]].sentence for name in names))
-    kept = set(sentences[: settings.recordings])
-    return [name for name in names if store.corpus.utterances[store.corpus.rows[name]].sentence in kept]
+    return [] if settings.hears == "synthesis" else store.first_sentences("train", settings.recordings)
 
 
 class HearingData(LightningDataModule):

@@ -353,6 +353,12 @@ class TextFeatures:
         """Utterance by id."""
         return Named(self.corpus.rows, self.corpus.utterances)
 
+    def first_sentences(self, split: Split, limit: int | None) -> list[str]:
+        """Utterances of the first ``limit`` sentences of a split, every rendition of each; of all where it is none."""
+        sentences = {name: self.utterances[name].sentence for name in self.ids(split)}
+        kept = set(list(dict.fromkeys(sentences.values()))[:limit])
+        return [name for name, sentence in sentences.items() if sentence in kept]
+
     def speaker(self, name: str) -> str:
         """Who speaks an utterance."""
         return self.corpus.speakers[self.corpus.rows[name]]

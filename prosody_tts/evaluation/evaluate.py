@@ -60,10 +60,8 @@ def evaluate(stage: Stage, store: FeatureStore, folder: Path, progress: Progress
 
 def held_out(store: FeatureStore, experiment: Experiment) -> list[Recording]:
     """Recordings of the split: all renditions of the first ``evaluation.limit`` sentences."""
-    recordings = [store.recording(name, with_bert=True) for name in store.ids(experiment.evaluation.split)]
-    sentences = list(dict.fromkeys(r.utterance.sentence for r in recordings))[: experiment.evaluation.limit]
-    kept = set(sentences)
-    return [r for r in recordings if r.utterance.sentence in kept]
+    names = store.first_sentences(experiment.evaluation.split, experiment.evaluation.limit)
+    return [store.recording(name, with_bert=True) for name in names]
 
 
 def _copies(recordings: Sequence[Recording], experiment: Experiment) -> Iterator[tuple[list[Recording], Speech, str]]:

@@ -158,7 +158,8 @@ def evaluate_labels(stage: Stage, store: TextFeatures, folder: Path, progress: P
     experiment = stage.experiment
     labels = LabelStore(stage.input("labels"))
     model, spec = load_sampler(stage.input("sampler"), stage.inputs["labels"], experiment.synthesis.steps)
-    training, held = store.ids("train"), _held_out(store, experiment)
+    training = store.ids("train")
+    held = store.first_sentences(experiment.evaluation.split, experiment.evaluation.limit)
     names = LABELS[experiment.corpus]
     fitted = {
         (index, name, key): decision
@@ -194,14 +195,6 @@ def evaluate_labels(stage: Stage, store: TextFeatures, folder: Path, progress: P
         if (found := word_majority(words_of, labels, training, held, index, decision)) is not None
     }
     return {**measure([result.tracks for result in results]), **simple, **cuts, "sentences": len(results)}
-
-
-def _held_out(store: TextFeatures, experiment: Experiment) -> list[str]:
-    """Utterances of the split: the first ``evaluation.limit`` sentences."""
-    ids = store.ids(experiment.evaluation.split)
-    sentences = list(dict.fromkeys(store.utterances[name].sentence for name in ids))[: experiment.evaluation.limit]
-    kept = set(sentences)
-    return [name for name in ids if store.utterances[name].sentence in kept]
 
 
 @torch.inference_mode()

@@ -129,12 +129,12 @@ def evaluate_recogniser(stage: Stage, store: FeatureStore, folder: Path, progres
         for name in heard_recordings(store, experiment.recogniser)
         for word in written(store.text.sentence(name)).split()
     }
-    names = _held_out(store, experiment.evaluation.split, experiment.evaluation.limit)
+    names = store.first_sentences(experiment.evaluation.split, experiment.evaluation.limit)
     transcripts: list[Transcript] = []
     for ids, texts, heard in _hear(model, spec, store, names, decode):
         for name, said, found in zip(ids, texts, heard, strict=True):
             words = tuple(said.split())
-            sentence = store.corpus.utterances[store.corpus.rows[name]].sentence
+            sentence = store.utterances[name].sentence
             unseen = tuple(word not in known for word in words)
             transcripts.append(Transcript(name, sentence, words, tuple(found.split()), unseen))
         progress(len(transcripts), len(names), "hearing")
@@ -177,13 +177,6 @@ def load_recogniser(folder: Path) -> tuple[Recogniser, Specification]:
     model = build_recogniser(from_plain(read_json(folder / SETTINGS)), Sizes.of(spec))
     fill(model, checkpoint["state_dict"], folder)
     return model, spec
-
-
-def _held_out(store: FeatureStore, split: Any, limit: int | None) -> list[str]:
-    """Recordings of the split: all renditions of the first ``limit`` sentences."""
-    sentence = {name: store.corpus.utterances[store.corpus.rows[name]].sentence for name in store.ids(split)}
-    kept = set(list(dict.fromkeys(sentence.values()))[:limit])
-    return [name for name, of in sentence.items() if of in kept]
 
 
 @torch.inference_mode()

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from prosody_tts.nn.means import masked_mean, over_processes
 from prosody_tts.nn.priors.contract import Known, Prior, normal
-from prosody_tts.nn.priors.history import History, State
+from prosody_tts.nn.priors.history import History
 from prosody_tts.nn.priors.low_rank import LOG_TAU
 from prosody_tts.nn.reference import Posterior
 
@@ -75,16 +75,11 @@ class AutoregressivePrior(Prior):
         known: Known | None = None,
     ) -> Tensor:
         noise = normal(context.new_empty(*context.shape[:2], len(self.spread)), generator)
-        previous = torch.zeros_like(noise[:, :1])
-        state: State = None
-        vectors = []
-        for unit in range(context.shape[1]):
-            hidden, state = self.history.step(context[:, unit, None], previous, state)
-            previous = self.out(hidden) + temperature * self.spread * noise[:, unit, None]
-            if known is not None:
-                previous = torch.where(known.where[:, unit, None, None], known.values[:, unit, None], previous)
-            vectors.append(previous)
-        return torch.cat(vectors, dim=1) * mask[:, :, None]
+
+        def say(state: Tensor, unit: int) -> Tensor:
+            return self.out(state) + temperature * self.spread * noise[:, unit, None]  # type: ignore[no-any-return]
+
+        return self.history.unroll(context, len(self.spread), say, known) * mask[:, :, None]
 
     def log_likelihood(self, context: Tensor, vectors: Tensor, mask: Tensor, exists: Tensor | None = None) -> Tensor:
         there = mask[:, :, None] if exists is None else mask[:, :, None] & exists

@@ -8,12 +8,10 @@ from torch import Tensor, nn
 
 from prosody_tts.nn.means import ratio
 from prosody_tts.nn.priors.contract import Known, Prior, drawn, normal, present
-from prosody_tts.nn.priors.history import History, State
+from prosody_tts.nn.priors.history import FORGET, History
 from prosody_tts.nn.priors.low_rank import LOG_TAU
 from prosody_tts.nn.reference import Posterior
 
-#: Share of previous vectors that training hides (ours).
-FORGET = 0.2
 #: Halves of a vector that a transform couples: one is transformed given the other (Dinh et al., arXiv 1605.08803).
 HALVES = 2
 
@@ -66,16 +64,11 @@ class FlowPrior(Prior):
         known: Known | None = None,
     ) -> Tensor:
         noise = temperature * normal(context.new_empty(*context.shape[:2], self.latent), generator)
-        previous = torch.zeros_like(noise[:, :1])
-        state: State = None
-        vectors = []
-        for unit in range(context.shape[1]):
-            hidden, state = self.history.step(context[:, unit, None], previous, state)
-            previous = self.flow(self.narrow(hidden)).transform.inv(noise[:, unit, None])
-            if known is not None:
-                previous = torch.where(known.where[:, unit, None, None], known.values[:, unit, None], previous)
-            vectors.append(previous)
-        return torch.cat(vectors, dim=1) * mask[:, :, None]
+
+        def say(state: Tensor, unit: int) -> Tensor:
+            return self.flow(self.narrow(state)).transform.inv(noise[:, unit, None])  # type: ignore[no-any-return]
+
+        return self.history.unroll(context, self.latent, say, known) * mask[:, :, None]
 
     def log_likelihood(self, context: Tensor, vectors: Tensor, mask: Tensor, exists: Tensor | None = None) -> Tensor:
         there = mask[:, :, None].expand_as(vectors) if exists is None else mask[:, :, None] & exists

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
-from prosody_tts.nn.layers import LSTMState, SteppedLSTM
+from prosody_tts.nn.layers import SteppedLSTM
+from prosody_tts.nn.priors.contract import Known
 
-#: Hidden and cell states of an LSTM's layers; none before the first unit.
-State = LSTMState | None
+#: Share of previous vectors that priors which learn a density hide in training (ours).
+FORGET = 0.2
 
 
 class History(nn.Module):
@@ -35,8 +38,20 @@ class History(nn.Module):
         hidden = self.recurrent(torch.cat([context, self.prenet(previous)], dim=2))
         return torch.cat([hidden, context], dim=2)
 
-    def step(self, here: Tensor, previous: Tensor, state: State) -> tuple[Tensor, State]:
-        """The state [B, 1, width] at one unit from its context [B, 1, C] and the vector before it [B, 1, D]."""
-        heard = torch.cat([here, self.prenet(previous)], dim=2)[:, 0]
-        hidden, state = self.recurrent.step(heard, self.recurrent.start(heard) if state is None else state)
-        return torch.cat([hidden[:, None], here], dim=2), state
+    def unroll(self, context: Tensor, latent: int, say: Callable[[Tensor, int], Tensor], known: Known | None) -> Tensor:
+        """Vectors [B, U, D] said one after another, each heard by those after it.
+
+        ``say(state [B, 1, width], unit) -> [B, 1, D]``; units that are ``known`` stand as they are given.
+        """
+        previous = context.new_zeros(len(context), 1, latent)
+        state = self.recurrent.start(context[:, 0])
+        vectors = []
+        for unit in range(context.shape[1]):
+            here = context[:, unit, None]
+            heard = torch.cat([here, self.prenet(previous)], dim=2)[:, 0]
+            hidden, state = self.recurrent.step(heard, state)
+            previous = say(torch.cat([hidden[:, None], here], dim=2), unit)
+            if known is not None:
+                previous = torch.where(known.where[:, unit, None, None], known.values[:, unit, None], previous)
+            vectors.append(previous)
+        return torch.cat(vectors, dim=1)

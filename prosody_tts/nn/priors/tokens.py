@@ -10,11 +10,9 @@ from torch import Tensor, nn
 
 from prosody_tts.nn.means import ratio
 from prosody_tts.nn.priors.contract import Known, Prior, present
-from prosody_tts.nn.priors.history import History, State
+from prosody_tts.nn.priors.history import FORGET, History
 from prosody_tts.nn.reference import Posterior
 
-#: Share of previous vectors that training hides (ours).
-FORGET = 0.2
 #: Vectors on which codes are fitted; more make them no better.
 ENOUGH = 50_000
 
@@ -132,17 +130,14 @@ class TokensPrior(Prior):
         generator: torch.Generator | None = None,
         known: Known | None = None,
     ) -> Tensor:
-        heard = None if known is None else self.codebooks.sums(self.codebooks.encode(known.values))[:, :, -1]
-        previous = context.new_zeros(len(context), 1, self.codebooks.codes.shape[2])
-        state: State = None
-        vectors = []
-        for unit in range(context.shape[1]):
-            hidden, state = self.history.step(context[:, unit, None], previous, state)
-            previous = self._draw(hidden, temperature, generator)
-            if known is not None and heard is not None:
-                previous = torch.where(known.where[:, unit, None, None], heard[:, unit, None], previous)
-            vectors.append(previous)
-        found = torch.cat(vectors, dim=1)
+        heard = None
+        if known is not None:
+            heard = Known(self.codebooks.sums(self.codebooks.encode(known.values))[:, :, -1], known.where)
+
+        def say(state: Tensor, unit: int) -> Tensor:
+            return self._draw(state, temperature, generator)
+
+        found = self.history.unroll(context, self.codebooks.codes.shape[2], say, heard)
         return (found if known is None else known.put(found)) * mask[:, :, None]
 
     def _draw(self, states: Tensor, temperature: float, generator: torch.Generator | None) -> Tensor:
