@@ -32,7 +32,7 @@ VERSIONS = {
     "audio": 1,
     "aligner": 5,
     "alignment": 4,
-    "labels": 1,
+    "labels": 2,
     "acoustic": 8,
     "sampler": 6,
     "duration": 1,
@@ -91,7 +91,7 @@ PRIORS_READ = {
 #: Priors that draw in ``synthesis.steps``.
 IN_STEPS = {"diffusion", "flow_matching"}
 #: Settings of stage two that only a context reads.
-CONTEXTS_READ = {"bert": {"bert", "bert_rate"}, "graph": {"graph", "passes"}}
+CONTEXTS_READ = {"bert": {"bert", "bert_rate", "bert_tuned"}, "graph": {"graph", "passes"}}
 #: Settings of a joint duration model at the values it has always had.
 PLAIN_DURATIONS = {"network": "convolutional", "target": "log", "error": "l1"}
 #: Settings of a language model that only its draws read.
@@ -509,7 +509,7 @@ def _sampler_settings(experiment: Experiment) -> dict[str, Any]:
     left_out = set().union(*PRIORS_READ.values()) - PRIORS_READ[own.prior]
     left_out |= set().union(*(names for name, names in CONTEXTS_READ.items() if name not in own.contexts))
     if own.bert == "frozen":
-        left_out.add("bert_rate")
+        left_out |= {"bert_rate", "bert_tuned"}
     return {name: value for name, value in _with_optim(to_plain(own)).items() if name not in left_out}
 
 

@@ -194,7 +194,7 @@ def _of_decision(dimension: str, decision: str) -> list[LabelMetric]:
     classes = DECISIONS[dimension][decision].classes
     label, meaning, score = _DECISION_LABELS[decision]
     name, title = f"{dimension}_{decision}", f"{dimension} {label}"
-    how = "by thresholds on predictions fitted on the training split"
+    how = "by thresholds fitted on the development split"
     if DECISIONS[dimension][decision].likeliest:
         how += ", or by what the head for classes holds likeliest where a system has one"
     definition = f"{meaning.capitalize()}, {how}."

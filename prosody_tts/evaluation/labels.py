@@ -149,11 +149,16 @@ def read_label_results(folder: Path) -> list[LabelResult]:
 
 
 def evaluate_labels(stage: Stage, store: TextFeatures, folder: Path, progress: Progress) -> dict[str, Any]:
-    """Write ``utterances.jsonl`` of a system; return its metrics and the thresholds fitted on the training split.
+    """Write ``utterances.jsonl`` of a system; return its metrics and the thresholds fitted on the development split.
 
     With ``evaluation.samples`` every held-out sentence is drawn as often, beside the point estimate. A dimension that
     follows from another and the text alone (``DERIVED``) is measured too.
-    A system with a head for classes decides by what it holds likeliest, and has no thresholds there.
+    A system with a head for classes decides by what it holds likeliest, or, where that is not the best answer, by a
+    threshold on the probability of class 1 or above. Training sentences fit no thresholds: on those a system is surer
+    than on others.
+
+    Raises:
+        UserError: a dimension that needs a threshold exists nowhere in the development split.
     """
     experiment = stage.experiment
     labels = LabelStore(stage.input("labels"))
@@ -167,11 +172,16 @@ def evaluate_labels(stage: Stage, store: TextFeatures, folder: Path, progress: P
         for key, decision in DECISIONS.get(name, {}).items()
         if model.classes is None or not decision.likeliest
     }
-    wanted = [*(training if fitted else []), *held]
-    predicted, shares = _predict(model, spec, store, wanted, experiment, progress)
+    known = store.ids("dev") if fitted else []
+    predicted, shares = _predict(model, spec, store, list(dict.fromkeys([*known, *held])), experiment, progress)
     thresholds = {}
     for (index, name, key), decision in fitted.items():
-        values, discrete = _pooled(training, labels, predicted, index)
+        values, discrete = _pooled(known, labels, predicted, shares, index)
+        if len(values) == 0:
+            raise UserError(
+                f"corpus={experiment.corpus} has no development sentence with a label of {name}, by which its threshold "
+                "is found; raise data.dev_share"
+            )
         thresholds[name, key] = decision.fit(values, decision.labels(discrete))
     drawn = _draw(model, spec, store, held, experiment, progress)
     results = []
@@ -244,13 +254,25 @@ def _draw(
     return drawn
 
 
+def _scores(predicted: Floats, shares: Sequence[Floats] | None, dimension: int) -> Floats:
+    """[W] what thresholds are laid on: the probability of class 1 or above where there is one, else the prediction."""
+    if shares is None or shares[dimension].shape[1] == 0:
+        return predicted[:, dimension]
+    return shares[dimension][:, 1:].sum(1)
+
+
 def _pooled(
-    ids: Sequence[str], labels: LabelStore, predicted: Mapping[str, Floats], dimension: int
+    ids: Sequence[str],
+    labels: LabelStore,
+    predicted: Mapping[str, Floats],
+    shares: Mapping[str, Sequence[Floats]],
+    dimension: int,
 ) -> tuple[Floats, Ints]:
-    """Predictions and discrete labels of one dimension over all tokens that have it."""
+    """Scores and discrete labels of one dimension over all tokens that have it."""
     masks = {name: _there(labels, name)[:, dimension] for name in ids}
-    values = np.concatenate([predicted[name][masks[name], dimension] for name in ids])
-    return values, np.concatenate([labels.classes(name)[masks[name], dimension] for name in ids]).astype(np.int64)
+    values = [_scores(predicted[name], shares.get(name), dimension)[masks[name]] for name in ids]
+    discrete = [labels.classes(name)[masks[name], dimension] for name in ids]
+    return np.concatenate([np.empty(0), *values]), np.concatenate([np.empty(0, np.int8), *discrete]).astype(np.int64)
 
 
 def _there(labels: LabelStore, name: str) -> Any:
@@ -276,12 +298,12 @@ def _result(
     tracks = {}
     for index, dimension in enumerate(dimensions):
         places = np.flatnonzero(_there(labels, name)[:, index])
-        said = predicted[places, index]
+        scores = _scores(predicted, shares, index)[places]
         discrete = labels.classes(name)[places, index].astype(np.int64)
         decisions = {
             key: (
                 decision.labels(discrete),
-                decision.decide(said, thresholds[dimension, key])
+                decision.decide(scores, thresholds[dimension, key])
                 if shares is None or not decision.likeliest
                 else decision.choose(shares[index][places]),
             )
@@ -289,7 +311,7 @@ def _result(
         }
         measured = labels.mean(name)[places, index].astype(np.float64)
         draws = None if drawn is None else drawn[:, places, index]
-        tracks[dimension] = Track(places, measured, said, decisions, draws)
+        tracks[dimension] = Track(places, measured, predicted[places, index], decisions, draws)
     return LabelResult(utterance.id, utterance.sentence, utterance.text, tuple(tokens), tracks)
 
 

@@ -20,7 +20,7 @@ class SamplerStage(TrainedModule):
     """Wires the prior's loss and the optimiser to a ``SamplerModel``.
 
     ``acoustic`` is the identity of the stage that wrote the vectors: stage one, or a corpus's labels. Classes are
-    watched where there is a head for them; else the prior says by which metric the best epoch is known.
+    watched where every dimension has some; else the prior says by which metric the best epoch is known.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class SamplerStage(TrainedModule):
         self.settings = settings
         self.specification = specification
         self.acoustic = acoustic
-        if model.classes is not None:
+        if model.classes is not None and all(model.classes.counts):
             self.watched = "dev/class_error"
 
     def groups(self) -> list[dict[str, Any]]:
