@@ -29,6 +29,7 @@ from prosody_tts.command import (
 )
 from prosody_tts.config import Experiment, load
 from prosody_tts.errors import UserError, nearest
+from prosody_tts.listening.commands import app as listen
 
 if TYPE_CHECKING:
     from data_modules.store import FeatureStore
@@ -63,6 +64,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,
 )
+
+app.add_typer(listen, name="listen")
 
 Arguments = Annotated[
     list[str] | None, typer.Argument(metavar="[FILE] [key=value]...", help="Experiment or sweep, and settings.")
@@ -577,6 +580,7 @@ def _dispatch(arguments: list[str]) -> int:
     from typer.exceptions import Abort, TyperException
 
     verbs = {command.callback.__name__ for command in app.registered_commands if command.callback is not None}
+    verbs |= {group.name for group in app.registered_groups if group.name is not None}
     if arguments and not arguments[0].startswith("-") and arguments[0] not in verbs:
         raise UserError(f"unknown verb '{arguments[0]}'; {nearest(arguments[0], verbs)}")
     try:

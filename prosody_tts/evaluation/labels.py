@@ -179,8 +179,8 @@ def evaluate_labels(stage: Stage, store: TextFeatures, folder: Path, progress: P
         values, discrete = _pooled(known, labels, predicted, shares, index)
         if len(values) == 0:
             raise UserError(
-                f"corpus={experiment.corpus} has no development sentence with a label of {name}, by which its threshold "
-                "is found; raise data.dev_share"
+                f"corpus={experiment.corpus} has no development sentence with a label of {name}, by which its "
+                "threshold is found; raise data.dev_share"
             )
         thresholds[name, key] = decision.fit(values, decision.labels(discrete))
     drawn = _draw(model, spec, store, held, experiment, progress)
