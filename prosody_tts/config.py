@@ -546,8 +546,8 @@ class LanguageConfig:
     """A causal language model over phones, characters and the codes of speech."""
 
     tasks: list[LanguageTask] = field(default_factory=lambda: ["speak"])
-    """What one model learns, in batches that mix them: ``speak``, phones to speech; ``recognise``, speech to characters;
-    ``write``, characters of nothing, a language model of text alone; ``continue``, segments of nothing, of speech."""
+    """What one model learns, in batches that mix them (VoxtLM, arXiv 2309.07937): ``speak``, phones to speech;
+    ``recognise``, speech to characters; ``write``, text alone; ``continue``, speech alone."""
     order: Literal["interleaved", "prefix"] = "interleaved"
     """``interleaved``: each phone stands again before its own segments, so that the model is told where it is (after
     ELLA-V, arXiv 2401.07333); ``prefix``: all phones, then all segments (BASE TTS, arXiv 2402.08093)."""

@@ -93,7 +93,7 @@ class Errors:
             unseen=sum(transcript.unseen),
             wrong_unseen=sum(place in missed for place, unseen in enumerate(transcript.unseen) if unseen),
             guarded=int(transcript.cut is not None),
-            cut=int(bool(transcript.cut)),
+            cut=int(transcript.cut or False),
         )
 
     def row(self) -> Floats:
@@ -114,7 +114,7 @@ DEFINITIONS = {
 
 
 def rates(sums: Floats) -> dict[str, Floats]:
-    """WER, CER and the shares of unseen words missed and of sentences cut, from sums of ``Errors.row`` [..., 8]; NaN where nothing counts."""
+    """WER, CER, unseen words missed and sentences cut, of sums of ``Errors.row`` [..., 8]; NaN where nothing counts."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return {
             name: np.where(sums[..., 2 * place] > 0, sums[..., 2 * place + 1] / sums[..., 2 * place], np.nan)
