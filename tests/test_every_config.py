@@ -92,6 +92,18 @@ def test_every_recogniser_runs_from_corpus_to_error_rates(runs: Path, name: str)
     assert {"index.html", "table.md", "table.json", "metrics.png"} <= {path.name for path in (runs / "heard").iterdir()}
 
 
+def test_one_language_model_learns_every_task_in_mixed_batches_and_is_measured_both_ways(runs: Path) -> None:
+    tasks = "language.tasks=[speak,recognise,write,continue]"
+    speaks, hears = (tiny(runs, name, tasks) for name in ("speech_lm", "speech_lm_hears"))
+    assert {"log_f0_rmse_readout", "mel_l1"} & set(evaluated(speaks))
+    trained = [stage for stage in plan(hears) if stage.kind == "language"]
+    assert all(is_done(stage) for stage in trained) and trained[0].key in {stage.key for stage in plan(speaks)}
+    metrics = evaluated(hears)
+    assert {"wer", "cer", "unseen_missed", "cut"} <= set(metrics) and 0 <= metrics["cut"] <= 1
+    known = read_json(folder(trained[0]) / RESULT)["metrics"]
+    assert {"dev/segment_nats", "dev/symbol_nats"} <= set(known)
+
+
 #: Experiment of each family -> settings beside design=paper.
 DESIGNS = {
     "baseline": ["acoustic.own_frames=0.5", "acoustic.own_warmup=0.1"],
