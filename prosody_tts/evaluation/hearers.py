@@ -24,7 +24,7 @@ from prosody_tts.nn.language.transcribe import write
 from prosody_tts.nn.recogniser import BeamSearch, Recogniser, greedy
 from prosody_tts.pipeline import SETTINGS, Stage
 from prosody_tts.stages.fit import BEST, load_checkpoint
-from prosody_tts.synthesis import fill
+from prosody_tts.synthesis import choose_device, fill
 from prosody_tts.systems import Sizes, build_recogniser
 
 #: Recordings heard together; changes speed only.
@@ -67,12 +67,14 @@ def by_language_model(stage: Stage, store: FeatureStore, names: Sequence[str]) -
     codes = CodeStore(stage.input("tokenizer"))
     folder, tokenizer = stage.input("language"), stage.inputs["tokenizer"]
     model, _ = load_language(folder, tokenizer, codes.codebooks, codes.size)
+    device = choose_device(stage.experiment.run)
+    model.to(device)
     longest = stage.experiment.language.longest_text
     for start in range(0, len(names), BATCH):
         batch = names[start : start + BATCH]
         rows = [torch.from_numpy(np.array(codes.codes(name), np.int64)) for name in batch]
-        lengths = torch.tensor([len(row) for row in rows])
-        found = write(model, padded(rows), lengths, Choice(temperature=0.0), longest)
+        lengths = torch.tensor([len(row) for row in rows], device=device)
+        found = write(model, padded(rows).to(device), lengths, Choice(temperature=0.0), longest)
         yield from map(Heard, batch, found.texts(), found.cut.tolist())
 
 

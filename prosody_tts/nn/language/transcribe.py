@@ -66,7 +66,7 @@ def write(
     allowed[END] = True
     count, done = torch.zeros_like(lengths), torch.zeros_like(lengths, dtype=torch.bool)
     cut, written = done, []
-    while not bool(done.all()):
+    while True:
         scores = model.head.first(reading.hidden)[:, : model.symbols].masked_fill(~allowed, -torch.inf)
         chosen = choice(scores, generators)
         guarded = (count >= longest * lengths) & (chosen != END) & ~done
@@ -74,5 +74,7 @@ def write(
         done = done | guarded | (chosen == END)
         count = count + ~done
         written.append(torch.where(done, PAD, chosen))
+        if bool(done.all()):
+            break
         reading.read(torch.where(done, END, chosen), padded.new_zeros(len(codes), model.codebooks), nowhere[:, 0])
     return Written(torch.stack(written, dim=1)[:, : int(count.max())], count, cut)
