@@ -6,7 +6,7 @@ On one thread, for one sentence at a time: seconds of speech that are said, and 
 values kept (``cached``) and with everything read again for each element; and elements that a training step (forward,
 backward, AdamW) of the system's batch reads in a CPU-second. Weights are random, as speed depends on shapes alone; the
 model may not end, so that its guards end a sentence of two segments a phone, and one of a character a segment, at the
-length asked for. Under each column stands how CPU time grows: the exponent of length fitted to all of them (1: with the
+length asked for. Beside the rates stands how CPU time grows: the exponent of length fitted to all lengths (1: with the
 length; 2: with its square). The last table holds the share of sentences that the guards end with the system's own
 settings, untrained on random sentences, and trained on held-out ones where the run folder has such a model.
 """
@@ -290,10 +290,13 @@ def show(
 ) -> None:
     """Print both tables."""
     console = Console(width=140)
-    table = Table("segments", *(f"{column.name}: {column.unit} a CPU-second" for column in columns))
-    for row, count in enumerate(segments):
-        table.add_row(str(count), *(f"{column.rates[row]:,.3g}" for column in columns))
-    table.add_row("CPU time grows with length to the", *(f"{column.exponent:.2f}" for column in columns))
+    table = Table("a CPU-second", *(f"{count} segments" for count in segments), "time grows with length to the")
+    for column in columns:
+        table.add_row(
+            f"{column.name} ({column.unit})",
+            *(f"{rate:,.0f}" if rate >= 100 else f"{rate:.2f}" for rate in column.rates),
+            f"{column.exponent:.2f}",
+        )
     parameters = sum(p.numel() for p in random_model(experiment).parameters())
     console.print(f"{experiment.system}, {experiment.size}, {parameters / 1e6:.2f} M parameters, one thread")
     console.print(table)

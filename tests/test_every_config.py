@@ -14,6 +14,7 @@ from label_corpora import helsinki_corpus, timing_corpus
 from page_reading import Reader
 from rich.console import Console
 
+from benchmarks import language
 from data_modules.corpora.contract import silent
 from data_modules.store import CorpusStore
 from prosody_tts import cli
@@ -102,6 +103,9 @@ def test_one_language_model_learns_every_task_in_mixed_batches_and_is_measured_b
     assert {"wer", "cer", "unseen_missed", "cut"} <= set(metrics) and 0 <= metrics["cut"] <= 1
     known = read_json(folder(trained[0]) / RESULT)["metrics"]
     assert {"dev/segment_nats", "dev/symbol_nats"} <= set(known)
+    untrained, learned = language.guards(speaks, limit=3)
+    assert (untrained["model"], learned["model"]) == ("untrained", "trained") and learned["sentences"] == 3
+    assert learned["recognise"] == language.guards(hears, limit=3)[1]["recognise"]
 
 
 #: Experiment of each family -> settings beside design=paper.
