@@ -84,7 +84,7 @@ class HearingData(LightningDataModule):
     ) -> None:
         super().__init__()
         self.store, self.speech, self.spec = store, speech, spec
-        self.training, self.batch, self.seed = list(training), batch, seed
+        self.training, self.size, self.seed = list(training), batch, seed
         self._mean, self._scale = np.array(spec.mel_mean, np.float32), np.array(spec.mel_scale, np.float32)
 
     def item(self, name: str) -> HeardItem:
@@ -107,9 +107,13 @@ class HearingData(LightningDataModule):
         assert self.speech is not None
         return len(self.speech.mel(utterance))
 
+    def batch(self, ids: Sequence[str]) -> HeardBatch:
+        """Utterances, padded."""
+        return heard_batch([self.item(name) for name in ids])
+
     def loader(self, ids: Sequence[str], shuffle: bool) -> DataLoader[HeardBatch]:
         """Batches of utterances of like length."""
-        sampler = BucketSampler([self.frames(name) for name in ids], self.batch, self.seed, shuffle)
+        sampler = BucketSampler([self.frames(name) for name in ids], self.size, self.seed, shuffle)
         return DataLoader(Prepared(ids, self.item), batch_sampler=sampler, collate_fn=heard_batch)  # type: ignore[arg-type]
 
     def train_dataloader(self) -> DataLoader[HeardBatch]:

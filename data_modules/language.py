@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,11 +17,21 @@ from torch.utils.data import DataLoader
 from data_modules.batches import LanguageBatch
 from data_modules.collate import TextItem, padded, text_batch, text_item
 from data_modules.loaders import BucketSampler, Prepared
-from data_modules.scripts import NONE, PAD, Script, owners, recognising, speaking, spelled
+from data_modules.scripts import (
+    NONE,
+    PAD,
+    Script,
+    continuing,
+    owners,
+    recognising,
+    speaking,
+    spelled,
+    writing,
+)
 from data_modules.store import FeatureStore, Packed, Specification, write_packed
+from prosody_tts.config import LanguageTask
 from prosody_tts.files import read_json, write_json
 
-Task = Literal["speak", "recognise"]
 #: What joins an utterance's id to the task that is made of it.
 OF = "#"
 
@@ -68,7 +78,7 @@ class LanguageData(LightningDataModule):
         store: FeatureStore,
         codes: CodeStore,
         spec: Specification,
-        tasks: Sequence[Task],
+        tasks: Sequence[LanguageTask],
         interleaved: bool,
         batch: int,
         seed: int,
@@ -84,13 +94,28 @@ class LanguageData(LightningDataModule):
         sentence = self.store.text.sentence(utterance)
         text = text_item(utterance, sentence, self.store.text.bert(utterance), self.spec, self.store.speaker(utterance))
         codes = torch.from_numpy(np.array(self.codes.codes(utterance), np.int64))
-        if task == "speak":
-            lengths = self.store.recording(utterance).durations
-            assert lengths is not None
-            script = speaking(text.phones.tolist(), owners(lengths.tolist(), self.codes.segment), self.interleaved)
-        else:
-            script = recognising(len(codes), spelled([word.text for word in sentence.words]))
-        return LanguageItem(text, script, codes)
+        makers: dict[str, Callable[[], Script]] = {
+            "speak": lambda: speaking(text.phones.tolist(), self._owners(utterance), self.interleaved),
+            "recognise": lambda: recognising(len(codes), self._written(utterance)),
+            "write": lambda: writing(self._written(utterance)),
+            "continue": lambda: continuing(len(codes)),
+        }
+        return LanguageItem(text, makers[task](), codes)
+
+    def _owners(self, utterance: str) -> list[int]:
+        """The phone in which each segment of a recording lies."""
+        durations = self.store.recording(utterance).durations
+        assert durations is not None
+        return owners(durations.tolist(), self.codes.segment)
+
+    def _written(self, utterance: str) -> list[int]:
+        """What is said in a recording, in symbols of characters."""
+        return spelled([word.text for word in self.store.text.sentence(utterance).words])
+
+    def length(self, name: str) -> int:
+        """What the elements of ``ID#TASK`` grow with: segments, or characters where no speech is in it."""
+        utterance, task = name.rsplit(OF, 1)
+        return len(self._written(utterance)) if task == "write" else len(self.codes.codes(utterance))
 
     def names(self, split: Literal["train", "dev"]) -> list[str]:
         """Every utterance with every task."""
@@ -98,8 +123,7 @@ class LanguageData(LightningDataModule):
 
     def loader(self, names: Sequence[str], shuffle: bool) -> DataLoader[LanguageBatch]:
         """Batches of ``ID#TASK``."""
-        lengths = [len(self.codes.codes(name.rsplit(OF, 1)[0])) for name in names]
-        sampler = BucketSampler(lengths, self.batch, self.seed, shuffle)
+        sampler = BucketSampler([self.length(name) for name in names], self.batch, self.seed, shuffle)
         return DataLoader(Prepared(names, self.item), batch_sampler=sampler, collate_fn=language_batch)  # type: ignore[arg-type]
 
     def train_dataloader(self) -> DataLoader[LanguageBatch]:

@@ -3,7 +3,8 @@
 An element is a symbol (a task, a character, a phone) or a segment of speech with its codes. To speak, the model reads
 the phones, then says segments; ``interleaved``, each phone stands again before its own segments, and what is predicted
 after the last of them is that the next phone begins (after ELLA-V, arXiv 2401.07333): where it is in the text is told
-and never guessed. To recognise, it reads segments, then writes characters.
+and never guessed. To recognise, it reads segments, then writes characters. To write it reads nothing and says
+characters, to go on segments: a language model of text alone, and one of speech alone.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-#: Symbols that every vocabulary begins with: padding, two tasks, what separates their halves, and two ends.
-CONTROLS = ("", "<speak>", "<recognise>", "<speech>", "<text>", "<next>", "<end>")
-PAD, SPEAK, RECOGNISE, SPEECH, TEXT, NEXT, END = range(len(CONTROLS))
+#: Symbols that every vocabulary begins with: padding, four tasks, what separates their halves, and two ends.
+CONTROLS = ("", "<speak>", "<recognise>", "<write>", "<continue>", "<speech>", "<text>", "<next>", "<end>")
+PAD, SPEAK, RECOGNISE, WRITE, CONTINUE, SPEECH, TEXT, NEXT, END = range(len(CONTROLS))
 #: What is written: no capitals and no punctuation, as recognisers are scored.
 CHARACTERS = (" ", "'", *"abcdefghijklmnopqrstuvwxyz")
 #: Number of the first character, and of the first phone.
@@ -57,6 +58,15 @@ class _Writer:
     def segment(self, number: int, said: bool = False) -> None:
         self.rows.append((NONE, number, NONE, NONE, said))
 
+    def segments(self, count: int, said: bool = False) -> None:
+        for number in range(count):
+            self.segment(number, said)
+
+    def characters(self, written: Sequence[int]) -> None:
+        """Characters to be predicted, and the end."""
+        for character in (*written, END):
+            self.symbol(character, said=True)
+
     def script(self) -> Script:
         symbols, segments, phones, targets, said = map(torch.tensor, zip(*self.rows, strict=True))
         return Script(symbols, segments, phones, targets, said)
@@ -72,8 +82,7 @@ def speaking(phones: Sequence[int], owners: Sequence[int], interleaved: bool) ->
     """
     writer = _prompt(phones)
     if not interleaved:
-        for number in range(len(owners)):
-            writer.segment(number, said=True)
+        writer.segments(len(owners), said=True)
         writer.symbol(END, said=True)
         return writer.script()
     number = 0
@@ -104,11 +113,27 @@ def recognising(segments: int, written: Sequence[int]) -> Script:
     """Segments, then the characters they say, numbered as symbols."""
     writer = _Writer()
     writer.symbol(RECOGNISE)
-    for number in range(segments):
-        writer.segment(number)
+    writer.segments(segments)
     writer.symbol(TEXT)
-    for character in written:
-        writer.symbol(character, said=True)
+    writer.characters(written)
+    return writer.script()
+
+
+def writing(written: Sequence[int]) -> Script:
+    """Characters alone, numbered as symbols."""
+    writer = _Writer()
+    writer.symbol(WRITE)
+    writer.symbol(TEXT)
+    writer.characters(written)
+    return writer.script()
+
+
+def continuing(segments: int) -> Script:
+    """Segments alone."""
+    writer = _Writer()
+    writer.symbol(CONTINUE)
+    writer.symbol(SPEECH)
+    writer.segments(segments, said=True)
     writer.symbol(END, said=True)
     return writer.script()
 

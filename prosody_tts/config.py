@@ -35,6 +35,7 @@ Part = Literal[
 Size = Literal["smoke", "demo", "paper"]
 Units = Literal["utterance", "word", "phone"]
 Context = Literal["phones", "bert", "tags", "punctuation", "graph"]
+LanguageTask = Literal["speak", "recognise", "write", "continue"]
 Prior = Literal["gaussian", "autoregressive", "flow", "diffusion", "flow_matching", "tokens"]
 Family = Literal["none", "tacotron2", "durian", "kathaka", "camp", "word", "phone", "explicit", "timing", "prominence"]
 AudioPreset = Literal["papers", "hifigan", "speecht5", "vocos", "bigvgan"]
@@ -544,8 +545,9 @@ class TokenizerConfig:
 class LanguageConfig:
     """A causal language model over phones, characters and the codes of speech."""
 
-    tasks: list[Literal["speak", "recognise"]] = field(default_factory=lambda: ["speak"])
-    """What one model learns: phones to speech, speech to characters, or both."""
+    tasks: list[LanguageTask] = field(default_factory=lambda: ["speak"])
+    """What one model learns, in batches that mix them (VoxtLM, arXiv 2309.07937): ``speak``, phones to speech;
+    ``recognise``, speech to characters; ``write``, text alone; ``continue``, speech alone."""
     order: Literal["interleaved", "prefix"] = "interleaved"
     """``interleaved``: each phone stands again before its own segments, so that the model is told where it is (after
     ELLA-V, arXiv 2401.07333); ``prefix``: all phones, then all segments (BASE TTS, arXiv 2402.08093)."""
@@ -573,6 +575,8 @@ class LanguageConfig:
     """Times that a code may follow itself; 0 for any number."""
     longest: int = 24
     """Segments that a phone lasts at most."""
+    longest_text: int = 4
+    """Characters that are written for a segment of speech at most, on average over the sentence."""
     optim: OptimConfig = field(default_factory=lambda: OptimConfig(learning_rate=1e-3, epochs=20, batch=16))
     """Optimisation; the epoch that is best on the development split is kept (ours)."""
 
@@ -583,6 +587,9 @@ class RecogniserConfig:
 
     hears: Literal["nothing", "recordings", "synthesis", "both"] = "nothing"
     """What it is trained on; ``nothing``: there is none, and the system's speech is what is measured."""
+    model: Literal["ctc", "language"] = "ctc"
+    """``ctc``: a model of its own, which the other settings of this group are about; ``language``: the language model
+    of ``language.``, which writes what it reads in codes, character by character, the likeliest each time."""
     recordings: int | None = None
     """Training sentences whose recordings it hears; none is all of them. The system's speech says all texts."""
     width: int = 144
@@ -877,6 +884,7 @@ def _validate(experiment: Experiment) -> None:
         raise UserError("textgrids and aligned_by both say where the phones are; give one of them")
     if experiment.backbone == "tokens":
         _validate_tokens(experiment)
+    _validate_recogniser(experiment)
     without = experiment.vectors in {"none", "labels"} or experiment.backbone == "tokens"
     if without != (experiment.acoustic.reference == "none"):
         raise UserError(
@@ -949,7 +957,10 @@ def _validate(experiment: Experiment) -> None:
             f"tokenizer.{name}": getattr(experiment.tokenizer, name)
             for name in ("segment", "codebooks", "width", "layers", "decoder_layers")
         },
-        **{f"language.{name}": getattr(experiment.language, name) for name in ("width", "layers", "heads", "longest")},
+        **{
+            f"language.{name}": getattr(experiment.language, name)
+            for name in ("width", "layers", "heads", "longest", "longest_text")
+        },
         "tokenizer.optim.batch": experiment.tokenizer.optim.batch,
         "tokenizer.optim.epochs": experiment.tokenizer.optim.epochs,
         "language.optim.batch": experiment.language.optim.batch,
@@ -1081,7 +1092,8 @@ def _validate_tokens(experiment: Experiment) -> None:
             f"vectors={experiment.vectors} does not fit backbone=tokens, whose codes are the recording's or predicted; "
             "give vectors=recording or vectors=predicted"
         )
-    if "speak" not in language.tasks and experiment.vectors == "predicted":
+    writes = experiment.recogniser.model == "language"
+    if "speak" not in language.tasks and experiment.vectors == "predicted" and not writes:
         raise UserError(
             "language.tasks must hold speak, for a system that speaks; give language.tasks=[speak,recognise]"
         )
@@ -1108,6 +1120,27 @@ def _validate_tokens(experiment: Experiment) -> None:
     for name in ("top_k", "repeats"):
         if getattr(language, name) < 0:
             raise UserError(f"language.{name}={getattr(language, name)} must not be negative")
+
+
+def _validate_recogniser(experiment: Experiment) -> None:
+    """A language model that recognises reads the codes of recordings, all that it was trained on."""
+    own = experiment.recogniser
+    if own.model != "language":
+        return
+    if experiment.backbone != "tokens" or experiment.vectors != "predicted":
+        raise UserError(
+            f"recogniser.model=language is for systems with a language model, and {experiment.system} has none; give "
+            "backbone=tokens with vectors=predicted, as in speech_lm_hears, or recogniser.model=ctc"
+        )
+    if "recognise" not in experiment.language.tasks:
+        raise UserError(
+            "recogniser.model=language needs a language model that recognises; give language.tasks=[speak,recognise]"
+        )
+    if own.hears != "recordings" or own.recordings is not None:
+        raise UserError(
+            "recogniser.model=language is trained on the codes of all recordings; give recogniser.hears=recordings and "
+            "leave recogniser.recordings out, or give recogniser.model=ctc"
+        )
 
 
 def _validate_labels(experiment: Experiment) -> None:

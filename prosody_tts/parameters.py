@@ -43,7 +43,7 @@ def count(experiment: Experiment) -> list[Count]:
 
 def _counts(experiment: Experiment) -> Iterator[Count]:
     sizes = Sizes(PHONES, experiment.audio.mels, BERT.get(experiment.text.bert, 768), passes=8)
-    if experiment.measures == "recognition":
+    if experiment.measures == "recognition" and experiment.recogniser.model == "ctc":
         yield from _of("recogniser", build_recogniser(experiment, sizes))
     if experiment.backbone == "tokens":
         tokenizer = build_tokenizer(experiment, sizes)

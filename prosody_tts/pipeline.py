@@ -38,7 +38,7 @@ VERSIONS = {
     "duration": 1,
     "vocoder": 1,
     "tokenizer": 1,
-    "language": 1,
+    "language": 2,
     "speech": 1,
     "recogniser": 1,
     "evaluate": 2,
@@ -94,8 +94,9 @@ IN_STEPS = {"diffusion", "flow_matching"}
 CONTEXTS_READ = {"bert": {"bert", "bert_rate", "bert_tuned"}, "graph": {"graph", "passes"}}
 #: Settings of a joint duration model at the values it has always had.
 PLAIN_DURATIONS = {"network": "convolutional", "target": "log", "error": "l1"}
-#: Settings of a language model that only its draws read.
+#: Settings of a language model that only its draws read, and that only what it writes does.
 DRAWN = ("top_k", "top_p", "repeats", "longest")
+WRITTEN = ("longest_text",)
 RESULT = "result.json"
 SETTINGS = "settings.json"
 
@@ -173,7 +174,7 @@ def plan(experiment: Experiment) -> list[Stage]:
     if experiment.vectors == "labels":
         return _plan_labels(experiment)
     if experiment.recogniser.hears != "nothing":
-        return _plan_recogniser(experiment)
+        return PLANS_OF_RECOGNISERS[experiment.recogniser.model](experiment)
     if experiment.backbone == "tokens":
         return _plan_tokens(experiment)
     stages, data, phones = _begin(experiment, aligns=not experiment.exact_times)
@@ -229,11 +230,11 @@ def _begin(experiment: Experiment, aligns: bool) -> tuple[_Plan, list[str], dict
     stages.add("text", "text analysis", ["corpus"], text)
     stages.add("audio", "mel, F0, energy", ["corpus"], _audio_settings(experiment))
     data = ["corpus", "text", "audio"]
-    trains, given = not experiment.exact_times and experiment.aligned_by is None, _given_aligner(experiment)
-    if aligns and experiment.aligned_by is None:
+    trained, given = aligns and experiment.aligned_by is None, _given_aligner(experiment)
+    if trained:
         own = {"aligner": _with_optim(settings["aligner"]), "phones": phones, "seed": experiment.seed}
         stages.add("aligner", "aligner", data, own, depends=["audio"])
-    aligner = ["aligner"] if trains else []
+    aligner = ["aligner"] if trained and not experiment.exact_times else []
     stages.add(
         "alignment", "alignment", data + aligner, {"phones": phones, "given": given}, depends=["audio", *aligner]
     )
@@ -249,15 +250,10 @@ def _plan_tokens(experiment: Experiment) -> list[Stage]:
     listens = predicts and experiment.language.order == "prefix"
     stages, data, phones = _begin(experiment, aligns=listens or not experiment.exact_times)
     vocoder = _add_vocoder(stages)
-    own = {"tokenizer": _tokenizer_settings(experiment), "seed": experiment.seed}
-    stages.add(
-        "tokenizer", f"tokenizer {experiment.tokenizer.kind}", ["corpus", "text", "audio"], own, depends=["audio"]
-    )
+    _add_tokenizer(stages)
     reads, shaping = [*data, "tokenizer"], ["alignment", "tokenizer"]
     if predicts:
-        language = {key: value for key, value in _with_optim(settings["language"]).items() if key not in DRAWN}
-        own = {"language": language, "phones": phones, "seed": experiment.seed}
-        stages.add("language", f"language model of {experiment.system}", reads, own)
+        _add_language(stages, data, phones)
         reads.append("language")
         shaping.append("language")
     if listens and "aligner" in stages.stages:
@@ -270,6 +266,43 @@ def _plan_tokens(experiment: Experiment) -> list[Stage]:
     label = f"evaluate {experiment.system}"
     evaluate = stages.make("evaluate", label, [*reads, *vocoder], own, depends=[*shaping, *vocoder])
     return [*stages.stages.values(), copy, evaluate]
+
+
+def _add_tokenizer(stages: _Plan) -> None:
+    """Add the stage that trains a tokenizer, which hears no text."""
+    experiment = stages.experiment
+    own = {"tokenizer": _tokenizer_settings(experiment), "seed": experiment.seed}
+    stages.add(
+        "tokenizer", f"tokenizer {experiment.tokenizer.kind}", ["corpus", "text", "audio"], own, depends=["audio"]
+    )
+
+
+def _add_language(stages: _Plan, data: Sequence[str], phones: dict[str, Any]) -> None:
+    """Add the stage that trains a language model; what it is then measured at shapes it in nothing."""
+    experiment = stages.experiment
+    settings = _with_optim(to_plain(experiment.language))
+    own = {name: value for name, value in settings.items() if name not in {*DRAWN, *WRITTEN}}
+    own = {"language": own, "phones": phones, "seed": experiment.seed}
+    stages.add("language", f"language model of {experiment.system}", [*data, "tokenizer"], own)
+
+
+def _plan_writer(experiment: Experiment) -> list[Stage]:
+    """The stages of a language model that recognises: one that speaks too is trained once, and measured both ways."""
+    speaks = "speak" in experiment.language.tasks
+    stages, data, phones = _begin(experiment, aligns=speaks and not experiment.exact_times)
+    if not speaks:
+        # Nobody asks which phone a segment is in.
+        del stages.stages["alignment"]
+        data.remove("alignment")
+    _add_tokenizer(stages)
+    _add_language(stages, data, phones)
+    own = {
+        "evaluation": {"split": experiment.evaluation.split, "limit": experiment.evaluation.limit},
+        "written": {name: getattr(experiment.language, name) for name in WRITTEN},
+    }
+    reads = [*data, "tokenizer", "language"]
+    test = stages.make("evaluate", f"evaluate {experiment.system}", reads, own)
+    return [*stages.stages.values(), test]
 
 
 def _plan_recogniser(experiment: Experiment) -> list[Stage]:
@@ -291,13 +324,18 @@ def _plan_recogniser(experiment: Experiment) -> list[Stage]:
         reads.append("speech")
         heard.append("speech")
     own = {"recogniser": _with_optim(settings["recogniser"]), "seed": experiment.seed}
-    del own["recogniser"]["beams"]
+    for name in ("beams", "model"):
+        del own["recogniser"][name]
     label = f"recogniser ({hears})"
     stages.add("recogniser", label, reads, own, depends=["text", *heard])
     measured: dict[str, Any] = {"split": experiment.evaluation.split, "limit": experiment.evaluation.limit}
     own = {"evaluation": measured, "beams": experiment.recogniser.beams}
     test = stages.make("evaluate", f"evaluate {experiment.system}", [*reads, "recogniser"], own)
     return [*stages.stages.values(), test]
+
+
+#: ``recogniser.model`` -> the stages that train and test it.
+PLANS_OF_RECOGNISERS = {"ctc": _plan_recogniser, "language": _plan_writer}
 
 
 def _tokenizer_settings(experiment: Experiment) -> dict[str, Any]:

@@ -579,7 +579,7 @@ def run_evaluate(stage: Stage, folder: Path, progress: Progress) -> dict[str, An
         from prosody_tts.evaluation.labels import evaluate_labels
 
         return evaluate_labels(stage, text_of(stage), folder, progress)
-    if "recogniser" in stage.inputs:
+    if stage.experiment.measures == "recognition":
         from prosody_tts.evaluation.recognition import evaluate_recogniser
 
         return evaluate_recogniser(stage, store_of(stage), folder, progress)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
-from benchmarks import acoustic, peers, training
+from benchmarks import acoustic, language, peers, training
 from data_modules.store import Specification
 from prosody_tts.config import OptimConfig, load
 from prosody_tts.systems import build_acoustic
@@ -69,3 +70,23 @@ def test_our_row_beside_a_peer_is_not_told_the_f0_of_frames() -> None:
         assert torch.equal(stage.rebuild(replace(batch, log_f0=batch.log_f0 + batch.voiced)), said)
         rebuilt = stage.model(batch).rendered.decoded.mel
     assert not torch.allclose(rebuilt, said)
+
+
+def test_a_language_model_is_timed_both_ways_and_its_guards_are_counted(tmp_path: Path) -> None:
+    experiment = load("speech_lm", ["size=smoke", f"run.folder={tmp_path}"])
+    columns = language.speeds(experiment, [4, 8], 1)
+    ways = [f"{done}, {how}" for how in ("cached", "not cached") for done in ("said", "written")]
+    assert [column.name for column in columns] == [*ways, "trained"]
+    assert all(rate > 0 and math.isfinite(rate) for column in columns for rate in column.rates)
+    (untrained,) = language.guards(experiment, 4)
+    assert untrained["model"] == "untrained" and 0 <= untrained["speak"] <= 1 and 0 <= untrained["recognise"] <= 1
+    model = language.random_model(experiment)
+    language.endless(model)
+    texts, codes = [language.random_text(6, 0)], [language.random_codes(model, 6, 0)]
+    assert language.cut(model, experiment, texts, codes) == {"speak": 1.0, "recognise": 1.0}
+
+
+def test_growth_is_the_exponent_of_length() -> None:
+    square = language.Column("said", "s", (10, 20, 40), (1.0, 2.0, 4.0), (0.1, 0.4, 1.6))
+    assert square.exponent == pytest.approx(2) and square.rates == pytest.approx([10, 5, 2.5])
+    assert math.isnan(language.Column("said", "s", (10,), (1.0,), (0.1,)).exponent)

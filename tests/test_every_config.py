@@ -14,6 +14,7 @@ from label_corpora import helsinki_corpus, timing_corpus
 from page_reading import Reader
 from rich.console import Console
 
+from benchmarks import language
 from data_modules.corpora.contract import silent
 from data_modules.store import CorpusStore
 from prosody_tts import cli
@@ -90,6 +91,21 @@ def test_every_recogniser_runs_from_corpus_to_error_rates(runs: Path, name: str)
     assert all(math.isfinite(number) for number in numbers(metrics))
     report({name: experiment}, runs / "heard", "test")
     assert {"index.html", "table.md", "table.json", "metrics.png"} <= {path.name for path in (runs / "heard").iterdir()}
+
+
+def test_one_language_model_learns_every_task_in_mixed_batches_and_is_measured_both_ways(runs: Path) -> None:
+    tasks = "language.tasks=[speak,recognise,write,continue]"
+    speaks, hears = (tiny(runs, name, tasks) for name in ("speech_lm", "speech_lm_hears"))
+    assert {"log_f0_rmse_readout", "mel_l1"} & set(evaluated(speaks))
+    trained = [stage for stage in plan(hears) if stage.kind == "language"]
+    assert all(is_done(stage) for stage in trained) and trained[0].key in {stage.key for stage in plan(speaks)}
+    metrics = evaluated(hears)
+    assert {"wer", "cer", "unseen_missed", "cut"} <= set(metrics) and 0 <= metrics["cut"] <= 1
+    known = read_json(folder(trained[0]) / RESULT)["metrics"]
+    assert {"dev/segment_nats", "dev/symbol_nats"} <= set(known)
+    untrained, learned = language.guards(speaks, limit=3)
+    assert (untrained["model"], learned["model"]) == ("untrained", "trained") and learned["sentences"] == 3
+    assert learned["recognise"] == language.guards(hears, limit=3)[1]["recognise"]
 
 
 #: Experiment of each family -> settings beside design=paper.

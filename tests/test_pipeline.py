@@ -136,3 +136,31 @@ def test_systems_that_differ_in_more_than_their_seed_are_not_pooled():
 @pytest.mark.parametrize(("system", "kinds"), [("baseline", set()), ("camp_oracle", set()), ("kathaka", {"evaluate"})])
 def test_draws_are_asked_only_of_systems_that_can_draw(system: str, kinds: set[str]) -> None:
     assert changed("evaluation.samples=5", system=system) == kinds
+
+
+def keys(system: str, *overrides: str) -> dict[str, str]:
+    """Kind -> identity; of evaluations the last."""
+    return {stage.kind: stage.identity for stage in plan(load(system, overrides))}
+
+
+def test_a_language_model_that_speaks_and_recognises_is_trained_once() -> None:
+    speaks, hears, one_way = (keys(name) for name in ("speech_lm", "speech_lm_hears", "hearing_lm"))
+    assert {kind for kind in hears if hears[kind] != speaks[kind]} == {"evaluate"}
+    assert one_way["tokenizer"] == speaks["tokenizer"] and one_way["language"] != speaks["language"]
+    # One that says nothing asks for no alignment, and so for no aligner.
+    assert "alignment" not in one_way and "alignment" in hears
+    assert "aligner" in keys("speech_lm_hears", "corpus=allison") and "aligner" not in keys(
+        "hearing_lm", "corpus=allison"
+    )
+
+
+def test_what_ends_a_text_is_no_matter_of_training_nor_of_speaking() -> None:
+    for system, kinds in (("speech_lm", set()), ("speech_lm_hears", {"evaluate"})):
+        before, after = keys(system), keys(system, "language.longest_text=9")
+        assert {kind for kind in before if before[kind] != after[kind]} == kinds
+    before, after = keys("speech_lm_hears"), keys("speech_lm_hears", "language.top_k=3", "recogniser.beams=2")
+    assert before == after
+
+
+def test_a_recogniser_of_recordings_needs_no_aligner() -> None:
+    assert "aligner" not in keys("asr_on_recordings", "corpus=allison")

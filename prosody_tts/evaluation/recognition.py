@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from data_modules.corpora.contract import Progress
-from data_modules.hearing import HearingData, heard_recordings, written
-from data_modules.store import FeatureStore, Specification
+from data_modules.hearing import heard_recordings, written
+from data_modules.store import FeatureStore
 from prosody_tts.errors import UserError
+from prosody_tts.evaluation.hearers import HEARERS
 from prosody_tts.evaluation.measure import Floats
 from prosody_tts.evaluation.results import RESULTS
 from prosody_tts.files import write_text
-from prosody_tts.nn.recogniser import BeamSearch, Recogniser, greedy
-from prosody_tts.pipeline import SETTINGS, Stage
-from prosody_tts.stages.fit import BEST, load_checkpoint
-
-#: Recordings heard together; changes speed only.
-BATCH = 16
+from prosody_tts.pipeline import Stage
 
 
 @dataclass(frozen=True)
@@ -36,6 +30,7 @@ class Transcript:
         said: what was said, word by word.
         heard: what was heard, word by word.
         unseen: of each word of ``said``, whether no training recording that was heard held it.
+        cut: whether a guard ended what was heard; none where nothing could go on for ever.
     """
 
     id: str
@@ -43,12 +38,13 @@ class Transcript:
     said: tuple[str, ...]
     heard: tuple[str, ...]
     unseen: tuple[bool, ...]
+    cut: bool | None = None
 
     @staticmethod
     def from_dict(data: dict[str, Any]) -> Transcript:
         """The inverse of ``dataclasses.asdict``, by way of JSON."""
         said, heard, unseen = (tuple(data[name]) for name in ("said", "heard", "unseen"))
-        return Transcript(data["id"], data["sentence"], said, heard, unseen)
+        return Transcript(data["id"], data["sentence"], said, heard, unseen, data.get("cut"))
 
 
 @dataclass(frozen=True)
@@ -62,6 +58,8 @@ class Errors:
         wrong_characters: as ``wrong``.
         unseen: words of the reference that no training recording held.
         wrong_unseen: those of them that were substituted or left out.
+        guarded: sentences that a guard would have ended, had they gone on.
+        cut: those of them that it ended.
     """
 
     words: int
@@ -70,6 +68,8 @@ class Errors:
     wrong_characters: int
     unseen: int
     wrong_unseen: int
+    guarded: int
+    cut: int
 
     @staticmethod
     def of(transcript: Transcript) -> Errors:
@@ -92,10 +92,12 @@ class Errors:
             wrong_characters=letters.substitutions + letters.deletions + letters.insertions,
             unseen=sum(transcript.unseen),
             wrong_unseen=sum(place in missed for place, unseen in enumerate(transcript.unseen) if unseen),
+            guarded=int(transcript.cut is not None),
+            cut=int(transcript.cut or False),
         )
 
     def row(self) -> Floats:
-        """[6] in the order of the attributes."""
+        """[8] in the order of the attributes."""
         return np.array(list(asdict(self).values()), np.float64)
 
 
@@ -107,11 +109,12 @@ DEFINITIONS = {
         "unseen words missed",
         "words that no training recording held and that were substituted or left out, over all such words",
     ),
+    "cut": ("cut", "sentences of a language model that its guard against writing without end had to end"),
 }
 
 
 def rates(sums: Floats) -> dict[str, Floats]:
-    """WER, CER and the share of unseen words missed, from sums of ``Errors.row`` [..., 6]; NaN where nothing counts."""
+    """WER, CER, unseen words missed and sentences cut, of sums of ``Errors.row`` [..., 8]; NaN where nothing counts."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return {
             name: np.where(sums[..., 2 * place] > 0, sums[..., 2 * place + 1] / sums[..., 2 * place], np.nan)
@@ -122,21 +125,18 @@ def rates(sums: Floats) -> dict[str, Floats]:
 def evaluate_recogniser(stage: Stage, store: FeatureStore, folder: Path, progress: Progress) -> dict[str, Any]:
     """Write ``utterances.jsonl`` of what a recogniser heard in the held-out recordings; return its rates."""
     experiment = stage.experiment
-    model, spec = load_recogniser(stage.input("recogniser"))
-    decode = greedy if experiment.recogniser.beams == 1 else BeamSearch(experiment.recogniser.beams)
     known = {
         word
         for name in heard_recordings(store, experiment.recogniser)
         for word in written(store.text.sentence(name)).split()
     }
-    names = store.first_sentences(experiment.evaluation.split, experiment.evaluation.limit)
+    names = sorted(store.first_sentences(experiment.evaluation.split, experiment.evaluation.limit), key=store.frames)
     transcripts: list[Transcript] = []
-    for ids, texts, heard in _hear(model, spec, store, names, decode):
-        for name, said, found in zip(ids, texts, heard, strict=True):
-            words = tuple(said.split())
-            sentence = store.utterances[name].sentence
-            unseen = tuple(word not in known for word in words)
-            transcripts.append(Transcript(name, sentence, words, tuple(found.split()), unseen))
+    for heard in HEARERS[experiment.recogniser.model](stage, store, names):
+        words = tuple(written(store.text.sentence(heard.id)).split())
+        unseen = tuple(word not in known for word in words)
+        sentence, found = store.utterances[heard.id].sentence, tuple(heard.text.split())
+        transcripts.append(Transcript(heard.id, sentence, words, found, unseen, heard.cut))
         progress(len(transcripts), len(names), "hearing")
     write_text(folder / RESULTS, "".join(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in transcripts))
     sums = np.sum([Errors.of(one).row() for one in transcripts], axis=0)
@@ -159,31 +159,3 @@ def read_transcripts(folder: Path) -> list[Transcript]:
         raise UserError(
             f"{path} holds what is no transcript ({error!r}); delete the folder and evaluate again"
         ) from None
-
-
-def load_recogniser(folder: Path) -> tuple[Recogniser, Specification]:
-    """Rebuild a recogniser from its folder.
-
-    Raises:
-        UserError: the checkpoint is missing, damaged, or another system's.
-    """
-    from prosody_tts.config import from_plain
-    from prosody_tts.files import read_json
-    from prosody_tts.synthesis import fill
-    from prosody_tts.systems import Sizes, build_recogniser
-
-    checkpoint = load_checkpoint(folder / BEST)
-    spec = Specification.from_dict(checkpoint["specification"])
-    model = build_recogniser(from_plain(read_json(folder / SETTINGS)), Sizes.of(spec))
-    fill(model, checkpoint["state_dict"], folder)
-    return model, spec
-
-
-@torch.inference_mode()
-def _hear(
-    model: Recogniser, spec: Specification, store: FeatureStore, names: Sequence[str], decode: Any
-) -> Iterator[tuple[list[str], list[str], list[str]]]:
-    """Ids, what was said and what was heard, a batch at a time."""
-    data = HearingData(store, None, spec, [], BATCH, 0)
-    for batch in data.loader(names, shuffle=False):
-        yield batch.ids, batch.texts, decode(*model(batch.mel, batch.frame_lengths))

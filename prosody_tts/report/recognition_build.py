@@ -121,10 +121,10 @@ def summarise(
 
 
 def _by_sentence(transcripts: Sequence[Transcript]) -> Floats:
-    """Sums of errors of each sentence [N, 6], in the order of first mention."""
+    """Sums of errors of each sentence [N, 8], in the order of first mention."""
     found: dict[str, Floats] = {}
     for one in transcripts:
-        found[one.sentence] = found.get(one.sentence, np.zeros(6)) + Errors.of(one).row()
+        found[one.sentence] = found.get(one.sentence, 0.0) + Errors.of(one).row()
     return np.stack(list(found.values()))
 
 
@@ -142,7 +142,7 @@ def _short(table: RecognitionTable) -> tuple[list[str], list[list[str]]]:
     for system in table.systems:
         found = (table.cell(system, metric) for metric in table.metrics)
         body.append([system, *("—" if row is None else plus_minus(row) for row in found)])
-    return ["trained on", *(DEFINITIONS[metric][0] for metric in table.metrics)], body
+    return ["system", *(DEFINITIONS[metric][0] for metric in table.metrics)], body
 
 
 def _notes(table: RecognitionTable, provenance: Provenance) -> list[str]:
@@ -191,7 +191,7 @@ def write_page(
     by_id = {name: {one.id: one for one in found} for name, found in heard.items()}
     chosen = choose(first, examples)
     page = template("recognition.html").render(
-        title="What recognisers hear that were trained on recordings and on synthesis",
+        title="What recognisers hear",
         findings=_findings(table),
         facts=[("corpus", provenance.corpus), ("split", provenance.split), ("utterances", len(first))],
         confidence=f"{100 * confidence:g}",

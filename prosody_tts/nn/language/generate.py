@@ -1,4 +1,4 @@
-"""Speaking and writing with a language model: one element after another, and never without end."""
+"""Speaking with a language model: one element after another, and never without end."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import Tensor
 from data_modules.batches import TextBatch
 from data_modules.scripts import END, FIRST_PHONE, NEXT, NONE, SPEAK, SPEECH
 from prosody_tts.nn.language.model import SpeechLanguageModel
+from prosody_tts.nn.language.reading import Reading, framed
 from prosody_tts.nn.units import length_mask
 
 
@@ -58,6 +59,11 @@ def narrowed(scores: Tensor, top_k: int, top_p: float) -> Tensor:
     return scores
 
 
+def generators_of(seeds: Sequence[int] | None, count: int) -> list[torch.Generator]:
+    """One generator a sentence, so that what it draws is its own; without seeds all have 0."""
+    return [torch.Generator().manual_seed(seed) for seed in seeds or [0] * count]
+
+
 @dataclass
 class Said:
     """What was spoken.
@@ -96,7 +102,7 @@ def speak(
         seeds: of each sentence's draws; none is 0 for all.
         cached: keep keys and values; without, everything is read again at each step, for the same result.
     """
-    generators = [torch.Generator().manual_seed(seed) for seed in seeds or [0] * len(text.ids)]
+    generators = generators_of(seeds, len(text.ids))
     speaker = _Speaker(model, text, choice, longest, interleaved, generators, cached)
     while not bool(speaker.done.all()):
         speaker.step()
@@ -118,9 +124,8 @@ class _Speaker:
     ) -> None:
         self.model, self.choice, self.longest, self.interleaved = model, choice, longest, interleaved
         self.generators = generators
-        self.text, self.known = text, model.knowledge(text)
+        self.text = text
         device, count = text.phones.device, len(text.phones)
-        self.cache = model.begin() if cached else None
         self.phone = torch.full((count,), NONE, device=device)
         self.in_phone = torch.zeros(count, dtype=torch.long, device=device)
         self.lengths = torch.zeros_like(self.in_phone)
@@ -131,35 +136,25 @@ class _Speaker:
         self.codes: list[Tensor] = []
         self.places: list[Tensor] = []
         self.spoken: list[Tensor] = []
-        states, self.mask = self._prompt()
-        self.states = states
-        self.hidden = model.read(states, self.mask, self.cache)
+        self.reading = self._prompt(cached)
         if interleaved:
             self._enter(~self.done)
 
-    def _prompt(self) -> tuple[Tensor, Tensor]:
-        """The phones of every sentence, padded in front so that all end together: states and mask."""
+    def _prompt(self, cached: bool) -> Reading:
+        """Read the phones of every sentence."""
         phones, lengths = self.text.phones, self.text.phone_lengths
-        size = phones.shape[1]
-        index = torch.arange(size, device=phones.device) - (size - lengths)[:, None]
-        inside = index >= 0
-        symbols = torch.where(inside, FIRST_PHONE + phones.gather(1, index.clamp(min=0)), 0)
-        places = torch.where(inside, index, NONE)
-        count = len(phones)
-        start = symbols.new_zeros(count, size + 2)
-        where = size - lengths
-        start[:, 1 : size + 1] = symbols
-        start[torch.arange(count), where] = SPEAK
-        start[:, -1] = SPEECH
+        symbols = framed(FIRST_PHONE + phones, lengths, SPEAK, SPEECH)
+        inside = length_mask(lengths, phones.shape[1])
+        places = torch.where(inside, torch.arange(phones.shape[1], device=phones.device), NONE)
         placed = torch.nn.functional.pad(places, (1, 1), value=NONE)
-        codes = phones.new_zeros(count, size + 2, self.model.codebooks)
-        mask = (torch.arange(size + 2, device=phones.device) >= where[:, None]).long()
-        return self.model.embed(start, codes, placed, self.known), mask
+        codes = phones.new_zeros(*symbols.shape, self.model.codebooks)
+        return Reading(self.model, symbols, codes, placed, lengths + 2, self.model.knowledge(self.text), cached)
 
     def step(self) -> None:
         """Choose one element for every sentence and read it."""
         model = self.model
-        scores = model.head.first(self.hidden)
+        hidden = self.reading.hidden
+        scores = model.head.first(hidden)
         scores[:, : model.symbols] = scores[:, : model.symbols].masked_fill(~self._allowed(), -torch.inf)
         if self.choice.repeats > 0:
             # A code that holds on for ever is how such a model gets stuck.
@@ -172,17 +167,17 @@ class _Speaker:
         self.cut |= guarded & (chosen >= model.symbols)
         says = ~ends & ~self.done
         first = (chosen - model.symbols).clamp(min=0)
-        codes = model.head.say(self.hidden, first, lambda rows: self.choice(rows, self.generators))
+        codes = model.head.say(hidden, first, lambda rows: self.choice(rows, self.generators))
         self._keep(codes, says, first)
         if self.interleaved:
             self._enter(ends & ~self.done, codes, says)
         else:
             self.done = self.done | ends
-            self._read(torch.where(says, NONE, END), codes, torch.full_like(self.phone, NONE))
+            self.reading.read(torch.where(says, NONE, END), codes, torch.full_like(self.phone, NONE))
 
     def _allowed(self) -> Tensor:
         """Which symbols may come: [symbols]."""
-        allowed = torch.zeros(self.model.symbols, dtype=torch.bool, device=self.hidden.device)
+        allowed = torch.zeros(self.model.symbols, dtype=torch.bool, device=self.phone.device)
         allowed[NEXT if self.interleaved else END] = True
         return allowed
 
@@ -213,15 +208,7 @@ class _Speaker:
             codes = self.phone.new_zeros(len(symbols), self.model.codebooks)
         else:
             symbols, phones = torch.where(says, NONE, symbols), torch.where(says, NONE, phones)
-        self._read(symbols, codes, phones)
-
-    def _read(self, symbols: Tensor, codes: Tensor, phones: Tensor) -> None:
-        state = self.model.embed(symbols[:, None], codes[:, None], phones[:, None], self.known)
-        self.mask = torch.nn.functional.pad(self.mask, (0, 1), value=1)
-        if self.cache is None:
-            self.states = torch.cat([self.states, state], dim=1)
-            state = self.states
-        self.hidden = self.model.read(state, self.mask, self.cache)
+        self.reading.read(symbols, codes, phones)
 
     def said(self) -> Said:
         """Everything that was said, without the steps at which nothing was."""

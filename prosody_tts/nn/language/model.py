@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaModel
@@ -16,21 +14,6 @@ from prosody_tts.nn.language.heads import Head
 from prosody_tts.nn.means import ratio
 from prosody_tts.nn.speakers import SpeakerEmbedding
 from prosody_tts.nn.units import length_mask, spread
-
-
-@dataclass
-class Step:
-    """One element for every row, read by the model.
-
-    Attributes:
-        symbols: [B] or ``NONE`` where a segment stands.
-        codes: [B, Q] of the segment.
-        phones: [B] the phone that a symbol stands for, or ``NONE``.
-    """
-
-    symbols: Tensor
-    codes: Tensor
-    phones: Tensor
 
 
 class SpeechLanguageModel(nn.Module):
