@@ -23,6 +23,7 @@ from data_modules.corpora import CORPORA
 from data_modules.corpora.contract import Progress
 from prosody_tts.config import HUB_VOCODERS, LABELS, PRETRAINED, ROOT, Experiment, RecogniserConfig, RunConfig, to_plain
 from prosody_tts.errors import UserError
+from prosody_tts.evaluation.listeners import identity as listener_identity
 from prosody_tts.files import digest, file_digest, read_json, write_json
 
 #: Raised by one when the code of a stage changes what it computes.
@@ -264,9 +265,11 @@ def _plan_tokens(experiment: Experiment) -> list[Stage]:
         reads.append("aligner")
         shaping.append("aligner")
     copy, measured = _evaluations(stages, data, vocoder)
-    own = {**measured, "vectors": experiment.vectors, "seed": experiment.seed}
+    # Codes are measured beside speech: raised when what is measured of them changes.
+    own = {**measured, "vectors": experiment.vectors, "seed": experiment.seed, "codes": 1}
     if predicts:
         own["drawn"] = {name: settings["language"][name] for name in DRAWN}
+        own["evaluation"] = {**measured["evaluation"], **_samples(experiment)}
     label = f"evaluate {experiment.system}"
     evaluate = stages.make("evaluate", label, [*reads, *vocoder], own, depends=[*shaping, *vocoder])
     return [*stages.stages.values(), copy, evaluate]
@@ -312,6 +315,7 @@ def _evaluations(stages: _Plan, data: Sequence[str], vocoder: Sequence[str]) -> 
     """The evaluation of copy synthesis, and the settings that shape any evaluation."""
     experiment, settings = stages.experiment, to_plain(stages.experiment)
     measured: dict[str, Any] = {"split": experiment.evaluation.split, "limit": experiment.evaluation.limit}
+    measured |= listener_identity(experiment)
     # Every held-out sentence is spoken in its own speaker's voice.
     unused = {"speaker", "vocoder_path", "steps"}
     unused |= {"iterations"} if experiment.synthesis.vocoder != "griffin_lim" else set()
