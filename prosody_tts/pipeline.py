@@ -43,7 +43,7 @@ VERSIONS = {
     "speech": 1,
     "recogniser": 1,
     "evaluate": 2,
-    "report": 3,
+    "report": 4,
 }
 #: Audio settings at the values that leave a recording and its analysis as they are without them.
 PLAIN_AUDIO = {
@@ -634,6 +634,17 @@ def pool_seeds(experiments: Mapping[str, Experiment]) -> dict[str, list[Experime
     return pooled
 
 
+def _code_figures(experiment: Experiment) -> dict[str, float]:
+    """Figures of the codes that a system says, from the stages that measured them; none of one without codes."""
+    from prosody_tts.evaluation.codes import figures
+
+    if experiment.backbone != "tokens":
+        return {}
+    # The last stage is the evaluation of the system itself.
+    stages = {stage.kind: stage for stage in plan(experiment)}
+    return figures({kind: read_json(folder(stages[kind]) / RESULT)["metrics"] for kind in ("tokenizer", "evaluate")})
+
+
 def report(experiments: Mapping[str, Experiment], out: Path, command: str = "") -> Any:
     """Write table, figures and page from the finished evaluations of systems that share a corpus.
 
@@ -718,6 +729,7 @@ def report(experiments: Mapping[str, Experiment], out: Path, command: str = "") 
         maker = labels_build if first.measures == "labels" else recognition_build
         shown = maker.build(out, evaluations, provenance, repeats=repeats, **settings)
     else:
-        shown = build.build(out, evaluations, Clips(corpus), provenance, repeats=repeats, **settings)
+        codes = {name: [_code_figures(one) for one in seeds] for name, seeds in pooled.items()}
+        shown = build.build(out, evaluations, Clips(corpus), provenance, repeats=repeats, codes=codes, **settings)
     write_json(made_from, inputs)
     return shown

@@ -22,8 +22,12 @@ def _normaliser() -> Any:
 
 @lru_cache(maxsize=1 << 14)
 def normalised(text: str) -> str:
-    """A text as it is scored (``NORMALISED``)."""
-    return " ".join(_normaliser()(text).split())
+    """A text as it is scored (``NORMALISED``).
+
+    What holds no letter or digit is no word: Whisper's normaliser leaves a full stop of "..." behind.
+    """
+    words = _normaliser()(text).split()
+    return " ".join(word for word in words if any(map(str.isalnum, word)))
 
 
 def word_errors(said: str, heard: str) -> tuple[int, int]:
