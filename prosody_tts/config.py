@@ -899,6 +899,11 @@ def _validate(experiment: Experiment) -> None:
             "evaluation.recogniser_path is given and nothing listens; give evaluation.recogniser=whisper or "
             "evaluation.recogniser=ours, or leave it out"
         )
+    if experiment.evaluation.recogniser != "none" and experiment.measures != "speech":
+        raise UserError(
+            f"evaluation.recogniser={experiment.evaluation.recogniser} listens to what a system says, and the "
+            f"evaluation of {experiment.system} says nothing; leave it out"
+        )
     _validate_audio(experiment.audio)
     _validate_run(experiment.run)
     _validate_decoder(experiment.acoustic)

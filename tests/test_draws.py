@@ -62,9 +62,9 @@ def test_draws_come_back_as_they_were_kept(tmp_path: Path) -> None:
 
 def test_draws_of_codes_are_measured_as_they_sound() -> None:
     audio, spoken = AudioConfig(), sentence(("dog", "ran"))
-    # A pause, two words of one phone, a pause: 110 and 220 Hz, then 220 and silence.
-    frames = np.array([10, 40, 0, 40, 10])
-    tones = [hum([(10, 0), (40, 110), (40, 220), (10, 0)], audio), hum([(10, 0), (40, 220), (50, 0)], audio)]
+    # A word of one phone between pauses, and another: 110 and 220 Hz, then 220 and silence.
+    frames = np.array([10, 30, 10, 40, 10])
+    tones = [hum([(10, 0), (30, 110), (10, 0), (40, 220), (10, 0)], audio), hum([(10, 0), (30, 220), (60, 0)], audio)]
     blank = np.full(5, np.nan)
     said = [Speech(tone, np.zeros((100, audio.mels), np.float32), frames, blank, blank) for tone in tones]
     found = sounded(spoken, said, audio)

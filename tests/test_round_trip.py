@@ -124,6 +124,7 @@ def test_nobody_listening_changes_nothing_and_who_listens_changes_every_evaluati
         (["evaluation.recogniser_path=x"], "nothing listens"),
         (["evaluation.recogniser=ours"], "needs evaluation.recogniser_path=FOLDER"),
         (["evaluation.recogniser=ours", "evaluation.recogniser_path=."], "holds no trained recogniser"),
+        (["recogniser.hears=recordings", "evaluation.recogniser=ours", "evaluation.recogniser_path=x"], "says nothing"),
         (["evaluation.recogniser=wisper"], "did you mean 'whisper'"),
     ],
 )
@@ -183,7 +184,7 @@ def clear() -> np.ndarray:
     """A sentence by eSpeak NG, at its 22,050 Hz."""
     speech = say(SAID)
     assert speech.rate == 22050
-    return speech.wave
+    return speech.samples
 
 
 @needs_whisper

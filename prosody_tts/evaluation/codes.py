@@ -1,4 +1,4 @@
-"""Figures of an acoustic tokenizer that no single sentence has: how many codes there are, how used, how pure of phone."""
+"""Figures of an acoustic tokenizer that no single sentence has: how many codes, how they are used, how pure of phone."""
 
 from __future__ import annotations
 
@@ -77,8 +77,8 @@ _CODES = (
         "code_perplexity",
         "Perplexity",
         "codes",
-        "Codes of a codebook in effective use: 2 to the entropy in bits of how often the training recordings have each; "
-        "mean over codebooks.",
+        "Codes of a codebook in effective use: 2 to the entropy in bits of how often the training recordings have "
+        "each; mean over codebooks.",
         "higher",
         "tokenizer",
         "perplexity",
@@ -109,9 +109,7 @@ CODES: dict[str, CodeFigure] = {one.name: one for one in _CODES}
 def figures(results: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
     """Every figure that is there, from kind of a stage -> what its ``result.json`` measured."""
     return {
-        one.name: float(results[one.stage][one.key])
-        for one in CODES.values()
-        if one.key in results.get(one.stage, {})
+        one.name: float(results[one.stage][one.key]) for one in CODES.values() if one.key in results.get(one.stage, {})
     }
 
 
@@ -134,7 +132,11 @@ def purities(store: FeatureStore, codes: CodeStore, held_out: Sequence[str]) -> 
     found = {}
     for name, books in (("purity_first", slice(0, 1)), ("purity_all", slice(None))):
         sides = (
-            [(tuple(code), phone) for rows, phones in of for code, phone in zip(rows[:, books].tolist(), phones, strict=True)]
+            [
+                (tuple(code), phone)
+                for rows, phones in of
+                for code, phone in zip(rows[:, books].tolist(), phones, strict=True)
+            ]
             for of in (training, measured)
         )
         found[name] = purity(*sides)

@@ -16,8 +16,8 @@ from typing import Literal
 import numpy as np
 
 from prosody_tts.evaluation.measure import Floats
-from prosody_tts.evaluation.statistics import mean
 from prosody_tts.evaluation.results import UtteranceResult, by_speaker
+from prosody_tts.evaluation.statistics import mean
 from prosody_tts.evaluation.transcripts import NORMALISED, character_errors, word_errors
 
 Better = Literal["lower", "higher"]

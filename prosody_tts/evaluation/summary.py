@@ -10,9 +10,9 @@ import numpy as np
 
 from prosody_tts.errors import UserError
 from prosody_tts.evaluation import statistics
+from prosody_tts.evaluation.codes import CODES
 from prosody_tts.evaluation.effects import EFFECTS, shares
 from prosody_tts.evaluation.measure import Floats
-from prosody_tts.evaluation.codes import CODES
 from prosody_tts.evaluation.metrics import METRICS, Better, Source, by_sentence, nanmean, weights_by_sentence
 from prosody_tts.evaluation.pairs import Pair, compare
 from prosody_tts.evaluation.results import UtteranceResult, by_renditions
@@ -354,9 +354,7 @@ def _gap(
             return statistics.Gap(None)
         paired = [np.where(shared, vector, np.nan) for vector in vectors]
         weights = mine.weights  # of the words said, which are the same for all
-        pairs = [
-            (statistics.mean(vector, weights), statistics.means(vector, counts, weights)) for vector in paired
-        ]
+        pairs = [(statistics.mean(vector, weights), statistics.means(vector, counts, weights)) for vector in paired]
         sides, top = pairs[:2], pairs[2] if above is not None else top
     sign = 1 if column.better == "higher" else -1
     return statistics.gap_with_interval(sides[0], sides[1], top, sign, confidence)
