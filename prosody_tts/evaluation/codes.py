@@ -1,4 +1,4 @@
-"""Figures of an acoustic tokenizer that no single sentence has: how many codes, how they are used, how pure of phone."""
+"""Figures of an acoustic tokenizer that no sentence has: how many codes, how they are used, how pure of phone."""
 
 from __future__ import annotations
 
