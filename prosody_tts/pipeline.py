@@ -23,6 +23,7 @@ from data_modules.corpora import CORPORA
 from data_modules.corpora.contract import Progress
 from prosody_tts.config import HUB_VOCODERS, LABELS, PRETRAINED, ROOT, Experiment, RecogniserConfig, RunConfig, to_plain
 from prosody_tts.errors import UserError
+from prosody_tts.evaluation.listeners import identity as listener_identity
 from prosody_tts.files import digest, file_digest, read_json, write_json
 
 #: Raised by one when the code of a stage changes what it computes.
@@ -42,7 +43,7 @@ VERSIONS = {
     "speech": 1,
     "recogniser": 1,
     "evaluate": 2,
-    "report": 3,
+    "report": 4,
 }
 #: Audio settings at the values that leave a recording and its analysis as they are without them.
 PLAIN_AUDIO = {
@@ -260,9 +261,11 @@ def _plan_tokens(experiment: Experiment) -> list[Stage]:
         reads.append("aligner")
         shaping.append("aligner")
     copy, measured = _evaluations(stages, data, vocoder)
-    own = {**measured, "vectors": experiment.vectors, "seed": experiment.seed}
+    # Codes are measured beside speech: raised when what is measured of them changes.
+    own = {**measured, "vectors": experiment.vectors, "seed": experiment.seed, "codes": 1}
     if predicts:
         own["drawn"] = {name: settings["language"][name] for name in DRAWN}
+        own["evaluation"] = {**measured["evaluation"], **_samples(experiment)}
     label = f"evaluate {experiment.system}"
     evaluate = stages.make("evaluate", label, [*reads, *vocoder], own, depends=[*shaping, *vocoder])
     return [*stages.stages.values(), copy, evaluate]
@@ -350,6 +353,7 @@ def _evaluations(stages: _Plan, data: Sequence[str], vocoder: Sequence[str]) -> 
     """The evaluation of copy synthesis, and the settings that shape any evaluation."""
     experiment, settings = stages.experiment, to_plain(stages.experiment)
     measured: dict[str, Any] = {"split": experiment.evaluation.split, "limit": experiment.evaluation.limit}
+    measured |= listener_identity(experiment)
     # Every held-out sentence is spoken in its own speaker's voice.
     unused = {"speaker", "vocoder_path", "steps"}
     unused |= {"iterations"} if experiment.synthesis.vocoder != "griffin_lim" else set()
@@ -668,6 +672,17 @@ def pool_seeds(experiments: Mapping[str, Experiment]) -> dict[str, list[Experime
     return pooled
 
 
+def _code_figures(experiment: Experiment) -> dict[str, float]:
+    """Figures of the codes that a system says, from the stages that measured them; none of one without codes."""
+    from prosody_tts.evaluation.codes import figures
+
+    if experiment.backbone != "tokens":
+        return {}
+    # The last stage is the evaluation of the system itself.
+    stages = {stage.kind: stage for stage in plan(experiment)}
+    return figures({kind: read_json(folder(stages[kind]) / RESULT)["metrics"] for kind in ("tokenizer", "evaluate")})
+
+
 def report(experiments: Mapping[str, Experiment], out: Path, command: str = "") -> Any:
     """Write table, figures and page from the finished evaluations of systems that share a corpus.
 
@@ -752,6 +767,7 @@ def report(experiments: Mapping[str, Experiment], out: Path, command: str = "") 
         maker = labels_build if first.measures == "labels" else recognition_build
         shown = maker.build(out, evaluations, provenance, repeats=repeats, **settings)
     else:
-        shown = build.build(out, evaluations, Clips(corpus), provenance, repeats=repeats, **settings)
+        codes = {name: [_code_figures(one) for one in seeds] for name, seeds in pooled.items()}
+        shown = build.build(out, evaluations, Clips(corpus), provenance, repeats=repeats, codes=codes, **settings)
     write_json(made_from, inputs)
     return shown

@@ -153,6 +153,27 @@ def test_what_no_text_tells_is_known_of_planted_corpora_alone_and_draws_of_those
     assert {"log_f0_jsd", "log_duration_sd", "pause_wasserstein"} <= found
 
 
+def test_what_has_no_readout_is_compared_by_what_is_heard_though_some_words_are_not() -> None:
+    """A language model's draws are tracked on their audio, in which words may have no F0."""
+    rng = np.random.default_rng(5)
+
+    def heard(result: UtteranceResult) -> UtteranceResult:
+        assert result.draws is not None
+        holes = rng.random(result.draws.log_f0.shape) < 0.1
+        log_f0 = np.where(holes, np.nan, result.draws.log_f0)
+        return replace(result, readout=None, draws=Drawn(log_f0, result.draws.duration))
+
+    counts = statistics.resample_counts(24, 5, 0)
+    found = {name: one.value for name, one in variations(list(map(heard, drawing("renditions"))), counts).items()}
+    for name in ("register", "accent"):
+        assert found[f"{name}_jsd_drawn"] < 0.15 < 0.5 < found[f"{name}_jsd"]
+        assert found[f"{name}_sd_drawn"] == pytest.approx(found[f"{name}_sd_human"], rel=0.15)
+    assert found["log_f0_jsd_drawn"] < 0.02 and found["log_f0_diversity"] > 0
+    # Without draws nothing is known of what has no read-out head: it may be a recording through a vocoder.
+    vocoded = [replace(result, readout=None) for result in speak(share=1.0, random=1.0, noise=0.0)]
+    assert variations(vocoded, counts) == {}
+
+
 def test_who_follows_the_recording_has_its_register() -> None:
     rows = {
         (row.system, row.metric): row

@@ -12,16 +12,17 @@ from evaluation_data import speak
 from label_corpora import timing_corpus
 from random_batches import BERT, PHONES, text_item
 
-from prosody_tts.config import Experiment, load
+from data_modules.text.sentence import PAUSE, ParseGraph, Sentence, Word
+from prosody_tts.config import AudioConfig, Experiment, load
 from prosody_tts.evaluation import labels as label_results
-from prosody_tts.evaluation.draws import Draws, draw, write_draws
+from prosody_tts.evaluation.draws import Draws, draw, sounded, write_draws
 from prosody_tts.evaluation.label_metrics import METRICS
 from prosody_tts.evaluation.labels import read_label_results
 from prosody_tts.evaluation.results import read_results, write_results
 from prosody_tts.files import read_json
 from prosody_tts.pipeline import RESULT, folder, plan, run_stage
 from prosody_tts.schedule import run_all
-from prosody_tts.synthesis import seed_of
+from prosody_tts.synthesis import Speech, seed_of
 from prosody_tts.systems import Sizes, build_sampler
 
 
@@ -57,6 +58,44 @@ def test_draws_come_back_as_they_were_kept(tmp_path: Path) -> None:
         np.testing.assert_array_equal(one.draws.log_f0, drawn[one.sentence][:, :, 0].T)
         np.testing.assert_array_equal(one.draws.duration, drawn[one.sentence][:, :, 1].T)
     assert (tmp_path / "draws.npy").stat().st_size < 2 * sum(rows.nbytes for rows in drawn.values())
+
+
+def test_draws_of_codes_are_measured_as_they_sound() -> None:
+    audio, spoken = AudioConfig(), sentence(("dog", "ran"))
+    # A word of one phone between pauses, and another: 110 and 220 Hz, then 220 and silence.
+    frames = np.array([10, 30, 10, 40, 10])
+    tones = [hum([(10, 0), (30, 110), (10, 0), (40, 220), (10, 0)], audio), hum([(10, 0), (30, 220), (60, 0)], audio)]
+    blank = np.full(5, np.nan)
+    said = [Speech(tone, np.zeros((100, audio.mels), np.float32), frames, blank, blank) for tone in tones]
+    found = sounded(spoken, said, audio)
+    assert found.shape == (5, 2, 2)
+    np.testing.assert_allclose(np.exp(found[[1, 3], 0, 0]), [110, 220], rtol=0.02)
+    assert np.exp(found[1, 1, 0]) == pytest.approx(220, rel=0.02) and np.isnan(found[3, 1, 0])
+    assert np.isnan(found[[0, 2, 4], :, 0]).all()  # pauses
+    np.testing.assert_allclose(found[:, 0, 1], frames * 0.0125)
+
+
+def sentence(words: tuple[str, ...]) -> Sentence:
+    """Words of one phone each, pauses between and around them."""
+    phones = (PAUSE, *(part for word in words for part in (word, PAUSE)))
+    return Sentence(
+        text=" ".join(words),
+        words=tuple(Word(word, 0, 1) for word in words),
+        phones=phones,
+        phone_to_word=tuple(range(len(phones))),
+        tags={},
+        pieces=(0,),
+        piece_spans=((0, 1),) * len(phones),
+        graph=ParseGraph((0,), (), (0,) * len(phones), 0),
+    )
+
+
+def hum(parts: list[tuple[int, int]], audio: AudioConfig) -> np.ndarray:
+    """Frames of harmonic sound, 0 Hz for silence."""
+    hertz = np.repeat([f0 for _, f0 in parts], [frames * audio.hop for frames, _ in parts]).astype(float)
+    phase = 2 * np.pi * np.cumsum(hertz) / audio.sample_rate
+    wave = np.where(hertz > 0, sum(np.sin(k * phase) / k for k in range(1, 6)), 0.0)
+    return (0.2 * wave).astype(np.float32)
 
 
 @pytest.fixture(scope="module")

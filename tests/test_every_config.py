@@ -18,7 +18,10 @@ from benchmarks import language
 from data_modules.corpora.contract import silent
 from data_modules.store import CorpusStore
 from prosody_tts import cli
-from prosody_tts.config import EXPERIMENTS, LABELS, Experiment, RunConfig, load
+from prosody_tts.config import EXPERIMENTS, LABELS, EvaluationConfig, Experiment, RunConfig, load
+from prosody_tts.evaluation.listeners import own
+from prosody_tts.evaluation.listeners.contract import heard
+from prosody_tts.evaluation.recognition import read_transcripts
 from prosody_tts.files import read_json
 from prosody_tts.pipeline import RESULT, folder, is_done, plan, report, run_stage
 from prosody_tts.schedule import run_all
@@ -79,6 +82,10 @@ def test_every_experiment_runs_from_corpus_to_numbers(runs: Path, name: str) -> 
     f0 = "log_f0_rmse" if experiment.acoustic.decoder == "harmonic" else "log_f0_rmse_readout"
     assert {f0, "duration_rmse", "mel_l1"} <= set(metrics)
     assert all(math.isfinite(number) for number in numbers(metrics))
+    # Only what says itself when it has finished can be cut.
+    says_codes = experiment.backbone == "tokens" and experiment.vectors == "predicted"
+    assert ("cut_sentences" in metrics) == says_codes and 0 <= metrics.get("cut_sentences", 0) <= 1
+    assert ({"purity_first", "purity_all"} <= set(metrics)) == (experiment.backbone == "tokens")
     for stage in plan(experiment):
         assert all(math.isfinite(number) for number in numbers(read_json(folder(stage) / RESULT))), stage.label
 
@@ -106,6 +113,36 @@ def test_one_language_model_learns_every_task_in_mixed_batches_and_is_measured_b
     untrained, learned = language.guards(speaks, limit=3)
     assert (untrained["model"], learned["model"]) == ("untrained", "trained") and learned["sentences"] == 3
     assert learned["recognise"] == language.guards(hears, limit=3)[1]["recognise"]
+
+
+@pytest.mark.parametrize("name", ["baseline", "spectrum_lm"])
+def test_a_recogniser_trained_here_hears_what_other_systems_say(runs: Path, name: str) -> None:
+    trained = tiny(runs, "asr_on_recordings")
+    evaluated(trained)
+    place = folder(next(stage for stage in plan(trained) if stage.kind == "recogniser"))
+    alone = tiny(runs, name)
+    without = evaluated(alone)
+    listened = tiny(runs, name, "evaluation.recogniser=ours", f"evaluation.recogniser_path={place}")
+    metrics = evaluated(listened)
+    assert {"wer", "cer"} <= set(metrics) and metrics["wer"] > 0
+    assert {key: value for key, value in metrics.items() if key not in {"wer", "cer"}} == without
+    # Vocoded recordings are heard too: the bound of every gap.
+    assert {"wer", "cer"} <= set(read_json(folder(plan(listened)[-2]) / RESULT)["metrics"])
+    report({name: listened}, runs / f"listened-{name}", "test")
+    page = (runs / f"listened-{name}" / "index.html").read_text()
+    assert "Word error rate" in page and "heard: " in page
+
+
+def test_a_recogniser_hears_in_a_waveform_what_it_hears_in_the_stored_mel(runs: Path) -> None:
+    trained = tiny(runs, "asr_on_recordings")
+    evaluated(trained)
+    stages = {stage.kind: stage for stage in plan(trained)}
+    settings = EvaluationConfig(recogniser="ours", recogniser_path=str(folder(stages["recogniser"])))
+    listener, clips = own.load(settings, 1), CorpusStore(folder(stages["corpus"]))
+    by_name = {utterance.id: utterance for utterance in clips.utterances}
+    for transcript in read_transcripts(folder(stages["evaluate"])):
+        wave, rate = soundfile.read(clips.audio(by_name[transcript.id]), dtype="float32")
+        assert heard(listener, wave, rate) == " ".join(transcript.heard)
 
 
 #: Experiment of each family -> settings beside design=paper.

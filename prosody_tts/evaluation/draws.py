@@ -1,13 +1,14 @@
-"""Draws of stage two: many vectors for one text, what they sound like, and how they are kept with the results.
+"""Draws of one text: what they sound like, and how they are kept with the results.
 
-Of recordings no draw is rendered as audio. What is compared is what stage one makes of a draw before the vocoder: word
-F0 by its read-out head, and the durations it predicts; that costs a decoder's pass a draw, where a vocoder and a pitch
-tracker would take most of an evaluation's time and measure themselves too.
+No draw of stage two is rendered as audio. What is compared is what stage one makes of its vectors before the vocoder:
+word F0 by the read-out head, and the durations it predicts; that costs a decoder's pass a draw, where a vocoder and a
+pitch tracker would take most of an evaluation's time and measure themselves too. A language model's codes have no such
+head: its draws are rendered and tracked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -16,11 +17,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from data_modules.audio import f0, with_frames
 from data_modules.batches import TextBatch
 from data_modules.collate import TextItem, text_batch
 from data_modules.store import Packed, write_packed
+from data_modules.text.sentence import Sentence
+from data_modules.tokens import token_durations, token_log_f0
+from prosody_tts.config import AudioConfig
 from prosody_tts.files import read_json, write_json
-from prosody_tts.synthesis import Synthesizer, seed_of
+from prosody_tts.synthesis import Speech, Synthesizer, seed_of
 
 #: At which stage two's distribution is drawn from as it stands.
 TEMPERATURE = 1.0
@@ -61,6 +66,20 @@ def heard(synthesizer: Synthesizer, item: TextItem, vectors: Tensor, hop_seconds
     frames = rendered.decoded.durations.to(log_f0.dtype)
     duration = torch.zeros_like(log_f0).scatter_add(1, text.phone_to_word, frames) * hop_seconds
     return torch.stack([log_f0, duration], dim=2).transpose(0, 1).cpu().numpy().astype(np.float32)
+
+
+def sounded(sentence: Sentence, said: Sequence[Speech], audio: AudioConfig) -> NDArray[np.float32]:
+    """What is heard in draws of one sentence, by the F0 tracker on their audio: [W, S, 2] in the order of ``HEARD``.
+
+    Log F0 is NaN where a token has too few voiced frames (``data_modules.tokens.token_log_f0``), and on pause slots.
+    """
+    found, pauses = [], np.arange(sentence.tokens) % 2 == 0
+    for speech in said:
+        frames = token_durations(sentence, speech.durations.tolist())
+        track = f0(with_frames(speech.wave, len(speech.mel), audio), audio)
+        log_f0 = np.where(pauses, np.nan, token_log_f0(track, frames))
+        found.append(np.stack([log_f0, np.asarray(frames) * audio.hop / audio.sample_rate], axis=1))
+    return np.stack(found, axis=1).astype(np.float32)
 
 
 def write_draws(folder: Path, drawn: Mapping[str, NDArray[np.float32]], of: Mapping[str, str] | None = None) -> None:

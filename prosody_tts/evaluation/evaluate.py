@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from data_modules.audio import Analysis, analyse, with_frames
 from data_modules.collate import text_batch, text_item
@@ -22,9 +24,12 @@ from data_modules.tokens import token_durations
 from prosody_tts import pipeline
 from prosody_tts.config import AudioConfig, Experiment
 from prosody_tts.evaluation.attention import judge
-from prosody_tts.evaluation.draws import draw, heard, write_draws
+from prosody_tts.evaluation.codes import purities
+from prosody_tts.evaluation.draws import TEMPERATURE, draw, heard, sounded, write_draws
+from prosody_tts.evaluation.listeners import load as load_listener
+from prosody_tts.evaluation.listeners.contract import heard as heard_by
 from prosody_tts.evaluation.measure import mcd, measure_speech, mel_l1, token_starts, warp
-from prosody_tts.evaluation.metrics import by_sentence
+from prosody_tts.evaluation.metrics import overall
 from prosody_tts.evaluation.results import Contour, Readout, UtteranceResult, write_results
 from prosody_tts.language_synthesis import CodeSpeaker
 from prosody_tts.pipeline import Stage
@@ -38,24 +43,34 @@ BATCH = 16
 def evaluate(stage: Stage, store: FeatureStore, folder: Path, progress: Progress) -> dict[str, Any]:
     """Write ``utterances.jsonl`` and ``audio/`` of a system; return the means of its metrics over sentences.
 
-    With ``evaluation.samples`` a system that predicts its vectors draws each sentence as often besides (``draws``).
+    With ``evaluation.samples`` a system that predicts its vectors or codes draws each sentence as often besides
+    (``draws``); with ``evaluation.recogniser`` somebody listens; of codes it is told how pure of phone they are.
     """
     experiment = stage.experiment
     recordings = held_out(store, experiment)
     copy = experiment.system == pipeline.COPY
     speeches = _copies(recordings, experiment) if copy else speak_all(recordings, stage)
-    if experiment.evaluation.samples and experiment.vectors == "predicted" and experiment.backbone == "acoustic":
+    if experiment.evaluation.samples and experiment.vectors == "predicted":
         _write_draws(recordings, stage, folder, progress)
+    listener = load_listener(experiment)
     results = []
     for recordings_of, speech, name in speeches:
         audio = Path("audio") / f"{name}.wav"
         write_wave(folder / audio, speech.wave, experiment.audio.sample_rate)
         measured = analyse(with_frames(speech.wave, len(speech.mel), experiment.audio), experiment.audio)
+        text = None if listener is None else heard_by(listener, speech.wave, experiment.audio.sample_rate)
+        cut = not speech.stopped if "language" in stage.inputs else None
         for recording in recordings_of:
-            results.append(_measure(recording, speech, measured, audio, experiment.audio, readout=speech.reads))
+            result = _measure(recording, speech, measured, audio, experiment.audio, readout=speech.reads)
+            results.append(replace(result, heard=text, cut=cut))
         progress(len(results), len(recordings), "speaking and measuring")
     write_results(folder, results)
-    return {name: float(np.mean(list(values.values()))) for name, values in by_sentence(results).items() if values}
+    return {**overall(results), **(_purities(stage, store, recordings) if "tokenizer" in stage.inputs else {})}
+
+
+def _purities(stage: Stage, store: FeatureStore, recordings: Sequence[Recording]) -> dict[str, float]:
+    names = [recording.utterance.id for recording in recordings]
+    return purities(store, CodeStore(stage.input("tokenizer")), names)
 
 
 def held_out(store: FeatureStore, experiment: Experiment) -> list[Recording]:
@@ -95,21 +110,48 @@ def _reader(stage: Stage) -> PieceReader | None:
     return TextStore(stage.input("text")).reader if stage.experiment.tunes_bert else None
 
 
+#: What draws a sentence under a name, and says what is heard in its draws: [W, S, 2].
+Drawing = Callable[[str, Recording], NDArray[np.float32]]
+
+
 def _write_draws(recordings: Sequence[Recording], stage: Stage, folder: Path, progress: Progress) -> None:
     """Draw every sentence in its speaker's voice, once for all that speaker's renditions, and keep what is heard."""
-    experiment, synthesizer = stage.experiment, _synthesizer(stage)
-    assert synthesizer.sampler is not None
-    reader = _reader(stage)
-    groups, hop = _sentences(recordings), experiment.audio.hop / experiment.audio.sample_rate
-    found = {}
+    draws = (_code_draws if stage.experiment.backbone == "tokens" else _vector_draws)(stage)
+    groups, found = _sentences(recordings), {}
     for name, group in groups.items():
-        first, spec = group[0], synthesizer.sampler_specification
-        item = text_item(name, first.sentence, first.bert, spec, first.utterance.speaker, reader)
-        count = experiment.evaluation.samples
-        vectors = draw(synthesizer.sampler, item, count, experiment.seed, synthesizer.device)
-        found[name] = heard(synthesizer, item, vectors, hop)
+        found[name] = draws(name, group[0])
         progress(len(found), len(groups), "drawing prosody")
     write_draws(folder, found, {one.utterance.id: name for name, group in groups.items() for one in group})
+
+
+def _vector_draws(stage: Stage) -> Drawing:
+    """Draws of stage two, by what stage one makes of them."""
+    experiment, synthesizer = stage.experiment, _synthesizer(stage)
+    model, reader, count = synthesizer.sampler, _reader(stage), experiment.evaluation.samples
+    assert model is not None
+    hop, spec = experiment.audio.hop / experiment.audio.sample_rate, synthesizer.sampler_specification
+
+    def of(name: str, one: Recording) -> NDArray[np.float32]:
+        item = text_item(name, one.sentence, one.bert, spec, one.utterance.speaker, reader)
+        vectors = draw(model, item, count, experiment.seed, synthesizer.device)
+        return heard(synthesizer, item, vectors, hop)
+
+    return of
+
+
+def _code_draws(stage: Stage) -> Drawing:
+    """Draws of a language model, by their sound."""
+    experiment, speaker = stage.experiment, _code_speaker(stage)
+    temperature = experiment.synthesis.temperature or TEMPERATURE
+
+    def of(name: str, one: Recording) -> NDArray[np.float32]:
+        item = text_item(name, one.sentence, one.bert, speaker.sampler_specification, one.utterance.speaker)
+        # Each draw has a seed of its own by its name.
+        items = [replace(item, id=f"{name}#{number}") for number in range(experiment.evaluation.samples)]
+        said = speaker.speak(text_batch(items), temperature=temperature, seed=experiment.seed)
+        return sounded(one.sentence, said, experiment.audio)
+
+    return of
 
 
 def _spoken(recordings: Sequence[Recording], stage: Stage) -> Iterator[tuple[list[Recording], Speech, str]]:
@@ -139,10 +181,14 @@ def _spoken(recordings: Sequence[Recording], stage: Stage) -> Iterator[tuple[lis
             yield groups[name], speech, name
 
 
+def _code_speaker(stage: Stage) -> CodeSpeaker:
+    kinds = ("tokenizer", "language", "aligner")
+    return CodeSpeaker.read(stage.experiment, {kind: stage.input(kind) for kind in kinds if kind in stage.inputs})
+
+
 def _from_codes(recordings: Sequence[Recording], stage: Stage) -> Iterator[tuple[list[Recording], Speech, str]]:
     """Say each sentence in codes, or a recording's own codes again."""
-    experiment, kinds = stage.experiment, ("tokenizer", "language", "aligner")
-    speaker = CodeSpeaker.read(experiment, {kind: stage.input(kind) for kind in kinds if kind in stage.inputs})
+    experiment, speaker = stage.experiment, _code_speaker(stage)
     oracle = CodeStore(stage.input("tokenizer")) if experiment.vectors == "recording" else None
     groups = _utterances(recordings) if oracle is not None else _sentences(recordings)
     names = sorted(groups, key=lambda name: (len(groups[name][0].sentence.phones), name))

@@ -2,13 +2,14 @@
 
 Renditions of a sentence are one observation, since they share a text: a metric of single utterances is averaged over
 a sentence's renditions first (RMSEs as root of the mean square), so that intervals and tests count sentences. What two
-speakers say are no renditions of each other: each speaker's have a figure, and the sentence has their mean.
+speakers say are no renditions of each other: each speaker's have a figure, and the sentence has their mean. A rate of
+errors weighs a sentence by its words, so that the table's figure is the rate of all words, as it is everywhere else.
 Definitions in the literature differ (Skerry-Ryan et al., arXiv 1803.09047, section 4.2); each metric states its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,10 +17,12 @@ import numpy as np
 
 from prosody_tts.evaluation.measure import Floats
 from prosody_tts.evaluation.results import UtteranceResult, by_speaker
+from prosody_tts.evaluation.statistics import mean
+from prosody_tts.evaluation.transcripts import NORMALISED, character_errors, word_errors
 
 Better = Literal["lower", "higher"]
-#: Where a figure comes from: the synthesised audio, or the decoder's read-out head.
-Source = Literal["audio", "readout"]
+#: Where a figure comes from: the synthesised audio, the decoder's read-out head, or what trained the system.
+Source = Literal["audio", "readout", "stages"]
 OfUtterance = Callable[[UtteranceResult], "float | None"]
 OfSentence = Callable[[Sequence[UtteranceResult]], "float | None"]
 
@@ -37,6 +40,8 @@ class Metric:
         perfect: the value of the recordings themselves.
         source: audio or read-out head.
         of_sentence: the value over the renditions of one sentence, or None where it is not defined.
+        weight: how much a sentence counts in a mean over sentences, where ``of_sentence`` has a value; none counts all
+            alike.
     """
 
     name: str
@@ -47,6 +52,7 @@ class Metric:
     perfect: float
     source: Source
     of_sentence: OfSentence
+    weight: OfSentence | None = None
 
     def of(self, result: UtteranceResult) -> float | None:
         """The value of a single utterance."""
@@ -59,14 +65,40 @@ def by_sentence(results: Sequence[UtteranceResult]) -> dict[str, dict[str, float
     A sentence that several speakers say has the mean over speakers.
     """
     groups = by_speaker(results)
-    table: dict[str, dict[str, float]] = {}
-    for metric in METRICS.values():
-        table[metric.name] = {}
-        for sentence, speakers in groups.items():
-            values = [value for value in map(metric.of_sentence, speakers) if value is not None]
-            if values:
-                table[metric.name][sentence] = float(np.mean(values)) if len(values) > 1 else values[0]
-    return table
+    return {metric.name: _over_speakers(metric.of_sentence, groups) for metric in METRICS.values()}
+
+
+def weights_by_sentence(results: Sequence[UtteranceResult]) -> dict[str, dict[str, float]]:
+    """How much every sentence counts, of the metrics that do not count all alike: metric -> sentence -> weight."""
+    groups = by_speaker(results)
+    return {
+        metric.name: _over_speakers(metric.weight, groups) for metric in METRICS.values() if metric.weight is not None
+    }
+
+
+def _over_speakers(
+    of_sentence: OfSentence, groups: Mapping[str, Sequence[Sequence[UtteranceResult]]]
+) -> dict[str, float]:
+    """The value of every sentence that has one, the mean over its speakers."""
+    found = {}
+    for sentence, speakers in groups.items():
+        values = [value for value in map(of_sentence, speakers) if value is not None]
+        if values:
+            found[sentence] = float(np.mean(values)) if len(values) > 1 else values[0]
+    return found
+
+
+def overall(results: Sequence[UtteranceResult]) -> dict[str, float]:
+    """Every metric that is defined somewhere, over all sentences, as a table has it."""
+    weights = weights_by_sentence(results)
+    return {
+        name: mean(
+            np.array(list(values.values())),
+            np.array([weights[name][sentence] for sentence in values]) if name in weights else None,
+        )
+        for name, values in by_sentence(results).items()
+        if values
+    }
 
 
 def rmse(difference: Floats) -> float | None:
@@ -157,6 +189,24 @@ def _voiced(result: UtteranceResult) -> float | None:
 
 def _attention_failed(result: UtteranceResult) -> float | None:
     return None if result.attention is None else float(result.attention != "sound")
+
+
+def _cut(result: UtteranceResult) -> float | None:
+    return None if result.cut is None else float(result.cut)
+
+
+def _error_rate(errors: Callable[[str, str], tuple[int, int]]) -> OfUtterance:
+    def of_utterance(result: UtteranceResult) -> float | None:
+        if result.heard is None:
+            return None
+        wrong, said = errors(result.text, result.heard)
+        return wrong / said if said else None
+
+    return of_utterance
+
+
+def _said(errors: Callable[[str, str], tuple[int, int]]) -> OfUtterance:
+    return lambda result: None if result.heard is None else float(errors(result.text, result.heard)[1])
 
 
 def _duration(result: UtteranceResult) -> float | None:
@@ -263,6 +313,40 @@ _METRICS = (
         0.0,
         "audio",
         _mean(_attention_failed),
+    ),
+    Metric(
+        "cut_sentences",
+        "Sentences cut",
+        "share",
+        "Share of sentences that a guard ended because their last phone had lasted as long as language.longest allows, "
+        "of language models, which say themselves when they have finished.",
+        "lower",
+        0.0,
+        "audio",
+        _mean(_cut),
+    ),
+    Metric(
+        "wer",
+        "Word error rate",
+        "share",
+        "Words that a recogniser (evaluation.recogniser) substituted, left out or put in when it heard the system's "
+        f"audio, over the words said, of all sentences together; averaged over renditions. {NORMALISED}",
+        "lower",
+        0.0,
+        "audio",
+        _mean(_error_rate(word_errors)),
+        _mean(_said(word_errors)),
+    ),
+    Metric(
+        "cer",
+        "Character error rate",
+        "share",
+        "As wer, of characters, blanks included.",
+        "lower",
+        0.0,
+        "audio",
+        _mean(_error_rate(character_errors)),
+        _mean(_said(character_errors)),
     ),
     Metric(
         "duration_rmse",

@@ -45,10 +45,10 @@ class Readout:
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """What stage one makes of draws of stage two, before the vocoder (``draws``).
+    """What many draws of one sentence sound like (``draws``).
 
     Attributes:
-        log_f0: [S, W] natural log of Hz by the read-out head; NaN on pause slots.
+        log_f0: [S, W] natural log of Hz; NaN on pause slots, and where a word of a draw has no F0.
         duration: [S, W] seconds.
     """
 
@@ -110,6 +110,8 @@ class UtteranceResult:
         readout: the decoder's read-out head, where the system has one.
         contour: F0 over time, where it was kept.
         attention: whether the system's attention read the sentence (``attention.Attention``); none where it has none.
+        cut: whether a guard of length ended the sentence, of systems that say when they have finished; else none.
+        heard: what a recogniser wrote of the synthesised audio, as it wrote it; none where nobody listened.
         draws: of the sentence, the same for all its renditions; none where nothing was drawn. They stand in a file of
             their own.
     """
@@ -128,6 +130,8 @@ class UtteranceResult:
     readout: Readout | None = None
     contour: Contour | None = None
     attention: Attention | None = None
+    cut: bool | None = None
+    heard: str | None = None
     draws: Drawn | None = None
 
     def __post_init__(self) -> None:
@@ -160,6 +164,8 @@ class UtteranceResult:
             "contour": None if self.contour is None else self.contour.to_dict(),
             "audio": self.audio,
             "attention": self.attention,
+            "cut": self.cut,
+            "heard": self.heard,
         }
 
     @staticmethod
@@ -181,6 +187,8 @@ class UtteranceResult:
             readout=None if readout is None else Readout.from_dict(readout),
             contour=None if contour is None else Contour.from_dict(contour),
             attention=data.get("attention"),
+            cut=data.get("cut"),
+            heard=data.get("heard"),
         )
 
 

@@ -41,12 +41,24 @@ def resample_counts(size: int, resamples: int, seed: int) -> Floats:
     return counts
 
 
-def means(values: Floats, counts: Floats) -> Floats:
-    """[resamples] mean of ``values`` [N] in every resample, NaN values left out; NaN where none is drawn."""
+def mean(values: Floats, weights: Floats | None = None) -> float:
+    """Mean of ``values`` [N], NaN left out, each counted ``weights`` [N] times; there must be one at least."""
+    if weights is None:
+        return float(np.nanmean(values))
     sound = ~np.isnan(values)
-    weight = counts @ sound.astype(np.float64)
-    total = counts @ np.where(sound, values, 0.0)
-    return np.where(weight > 0, total / np.maximum(weight, 1.0), np.nan)
+    return float(np.average(values[sound], weights=weights[sound]))
+
+
+def means(values: Floats, counts: Floats, weights: Floats | None = None) -> Floats:
+    """[resamples] mean of ``values`` [N] in every resample, NaN values left out; NaN where none is drawn.
+
+    ``weights`` [N] say how often a value counts each time that its sentence is drawn; none counts each once.
+    """
+    sound = ~np.isnan(values)
+    each = sound.astype(np.float64) if weights is None else np.where(sound, weights, 0.0)
+    weight = counts @ each
+    total = counts @ (each * np.where(sound, values, 0.0))
+    return np.where(weight > 0, total / np.where(weight > 0, weight, 1.0), np.nan)
 
 
 def percentile_interval(replicates: Floats, confidence: float) -> Interval:

@@ -10,9 +10,10 @@ import numpy as np
 
 from prosody_tts.errors import UserError
 from prosody_tts.evaluation import statistics
+from prosody_tts.evaluation.codes import CODES
 from prosody_tts.evaluation.effects import EFFECTS, shares
 from prosody_tts.evaluation.measure import Floats
-from prosody_tts.evaluation.metrics import METRICS, Better, Source, by_sentence, nanmean
+from prosody_tts.evaluation.metrics import METRICS, Better, Source, by_sentence, nanmean, weights_by_sentence
 from prosody_tts.evaluation.pairs import Pair, compare
 from prosody_tts.evaluation.results import UtteranceResult, by_renditions
 from prosody_tts.evaluation.variation import VARIATIONS, variations
@@ -24,7 +25,8 @@ COPY_SYNTHESIS = "copy_synthesis"
 
 @dataclass(frozen=True)
 class Column:
-    """What a metric of the table is, effects and distributions included; a spread has no perfect value."""
+    """What a metric of the table is, effects, distributions and figures of codes included; what has no best value has
+    no perfect one."""
 
     name: str
     label: str
@@ -58,6 +60,8 @@ def _columns() -> dict[str, Column]:
             found[name] = Column(name, label, "share", definition, "higher", 1.0, source)
     for one in VARIATIONS.values():
         found[one.name] = Column(one.name, one.label, one.unit, one.definition, one.better, one.perfect, "readout")
+    for code in CODES.values():
+        found[code.name] = Column(code.name, code.label, code.unit, code.definition, code.better, None, "stages")
     return found
 
 
@@ -72,10 +76,10 @@ class Row:
     Attributes:
         system: name.
         metric: key in ``COLUMNS``.
-        value: mean over sentences, or for effects the share recovered.
+        value: mean over sentences, or for effects the share recovered, or a figure of the system's codes.
         low: lower end of the bootstrap interval over sentences, or None.
         high: upper end.
-        n: sentences.
+        n: sentences; 0 of figures that are no means over sentences.
         unit: of value, low and high.
         better: which direction.
         gap_closed: per cent of the way from the lower bound to the upper, or None where there is no gap.
@@ -132,6 +136,7 @@ class Row:
 class _Estimate:
     """A value with its replicates; ``by_sentence`` [N] (NaN where undefined) for metrics, None for effects.
 
+    ``weights`` [N] say how much each sentence counts, where they do not all count alike.
     ``seeds`` trainings are pooled, whose own values have the standard deviation ``seed_sd``.
     """
 
@@ -141,6 +146,7 @@ class _Estimate:
     by_sentence: Floats | None = None
     seeds: int = 1
     seed_sd: float | None = None
+    weights: Floats | None = None
 
 
 def summarise(
@@ -151,6 +157,7 @@ def summarise(
     seed: int = 0,
     oracles: Mapping[str, str] = ORACLES,
     repeats: Mapping[str, Sequence[Sequence[UtteranceResult]]] | None = None,
+    codes: Mapping[str, Sequence[Mapping[str, float]]] | None = None,
 ) -> list[Row]:
     """Turn evaluations into rows, systems in the order given, metrics in the order of ``COLUMNS``.
 
@@ -166,6 +173,7 @@ def summarise(
         oracles: start of a system's name -> its oracle.
         repeats: name -> results of the system's other seeds. A sentence's figure is then its mean over seeds, so that
             intervals and tests count sentences, whatever the number of seeds.
+        codes: name -> figures of the system's codes (``codes.CODES``), for each of its seeds.
 
     Raises:
         UserError: the systems were not evaluated on the same utterances, or there are none.
@@ -180,6 +188,8 @@ def summarise(
         name: _pooled([_estimates(results, sentences, counts, confidence) for results in of], counts)
         for name, of in runs.items()
     }
+    for name, of in (codes or {}).items():
+        estimates[name] |= _pooled([_constants(figures, resamples) for figures in of], counts)
     rows = [
         _row(system, column, estimates, counts, lower, confidence, oracles)
         for system in systems
@@ -240,14 +250,22 @@ def _estimates(
     results: Sequence[UtteranceResult], sentences: Sequence[str], counts: Floats, confidence: float
 ) -> dict[str, _Estimate]:
     found: dict[str, _Estimate] = {}
+    counted = weights_by_sentence(results)
     for name, values in by_sentence(results).items():
         if values:
             vector = np.array([values.get(sentence, np.nan) for sentence in sentences])
-            replicates = statistics.means(vector, counts)
-            found[name] = _Estimate(float(np.nanmean(vector)), replicates, len(values), vector)
+            weights = np.array([counted[name].get(one, 0.0) for one in sentences]) if name in counted else None
+            replicates = statistics.means(vector, counts, weights)
+            value = statistics.mean(vector, weights)
+            found[name] = _Estimate(value, replicates, len(values), vector, weights=weights)
     for name, share in {**shares(results, counts, confidence), **variations(results, counts)}.items():
         found[name] = _Estimate(share.value, share.replicates, share.n)
     return found
+
+
+def _constants(figures: Mapping[str, float], resamples: int) -> dict[str, _Estimate]:
+    """Figures that no sentence has a share of: no resample moves them."""
+    return {name: _Estimate(value, np.full(resamples, value), 0) for name, value in figures.items()}
 
 
 def _pooled(seeds: Sequence[dict[str, _Estimate]], counts: Floats) -> dict[str, _Estimate]:
@@ -259,15 +277,15 @@ def _pooled(seeds: Sequence[dict[str, _Estimate]], counts: Floats) -> dict[str, 
         each = [seed[name] for seed in seeds]
         vectors = [one.by_sentence for one in each if one.by_sentence is not None]
         if vectors:
-            vector = nanmean(np.stack(vectors))
-            value, replicates = float(np.nanmean(vector)), statistics.means(vector, counts)
+            vector, weights = nanmean(np.stack(vectors)), each[0].weights
+            value, replicates = statistics.mean(vector, weights), statistics.means(vector, counts, weights)
             n = int(np.isfinite(vector).sum())
         else:
-            vector, n = None, each[0].n
+            vector, weights, n = None, None, each[0].n
             value = float(np.mean([one.value for one in each]))
             replicates = np.mean([one.replicates for one in each], axis=0)
         spread = float(np.std([one.value for one in each], ddof=1))
-        found[name] = _Estimate(value, replicates, n, vector, len(seeds), spread)
+        found[name] = _Estimate(value, replicates, n, vector, len(seeds), spread, weights)
     return found
 
 
@@ -335,7 +353,8 @@ def _gap(
         if not shared.any():
             return statistics.Gap(None)
         paired = [np.where(shared, vector, np.nan) for vector in vectors]
-        pairs = [(float(np.nanmean(vector)), statistics.means(vector, counts)) for vector in paired]
+        weights = mine.weights  # of the words said, which are the same for all
+        pairs = [(statistics.mean(vector, weights), statistics.means(vector, counts, weights)) for vector in paired]
         sides, top = pairs[:2], pairs[2] if above is not None else top
     sign = 1 if column.better == "higher" else -1
     return statistics.gap_with_interval(sides[0], sides[1], top, sign, confidence)

@@ -28,22 +28,25 @@ Renditions = Sequence[UtteranceResult]
 
 
 def log_f0(group: Renditions, whose: Whose) -> Pair | None:
-    """Mean log F0 of every word, by the read-out head."""
+    """Mean log F0 of every word: by the read-out head, or of what has none, on the audio.
+
+    Recordings through a vocoder are no system's speech: without a read-out head only what draws is compared.
+    """
     words = group[0].words
     recorded = np.stack([result.reference.log_f0[words] for result in group])
     if whose == "drawn":
         return None if group[0].draws is None else Pair(recorded, group[0].draws.log_f0[:, words])
-    if any(result.readout is None for result in group):
+    said = [(result.readout or (result.system if result.draws is not None else None)) for result in group]
+    if any(one is None for one in said):
         return None
-    said = np.stack([result.readout.log_f0[words] for result in group if result.readout is not None])
-    return Pair(recorded, said)
+    return Pair(recorded, np.stack([one.log_f0[words] for one in said if one is not None]))
 
 
 def _durations(group: Renditions, whose: Whose, tokens: Sequence[int]) -> Pair | None:
     recorded = np.stack([result.reference.duration[list(tokens)] for result in group])
     if whose == "drawn":
         return None if group[0].draws is None else Pair(recorded, group[0].draws.duration[:, list(tokens)])
-    if any(result.readout is None for result in group):
+    if any(result.readout is None and result.draws is None for result in group):
         return None  # recordings through a vocoder have the recordings' own
     return Pair(recorded, np.stack([result.system.duration[list(tokens)] for result in group]))
 
@@ -64,12 +67,15 @@ def pause(group: Renditions, whose: Whose) -> Pair | None:
 
 
 def _residuals(group: Renditions, whose: Whose) -> Pair | None:
-    """Word log F0 less its mean over the renditions, or over the draws; of words voiced in all renditions."""
+    """Word log F0 less its mean over the renditions, or over the draws in which the word is voiced.
+
+    Of words voiced in all renditions and in one draw or more; NaN where a word of a draw has no F0.
+    """
     found = log_f0(group, whose)
     if found is None:
         return None
-    sound = np.isfinite(found.recorded).all(axis=0) & np.isfinite(found.said).all(axis=0)
-    return Pair(*(np.where(sound, values - values.mean(axis=0), np.nan) for values in found))
+    sound = np.isfinite(found.recorded).all(axis=0) & np.isfinite(found.said).any(axis=0)
+    return Pair(*(np.where(sound, values - nanmean(values), np.nan) for values in found))
 
 
 def register(group: Renditions, whose: Whose) -> Pair | None:
@@ -147,7 +153,9 @@ class _Measured:
 _WORDS = (("jsd", "wasserstein", "sd", "delta_sd"), ("sd", "delta_sd"), True)
 _SENTENCES = (("jsd", "sd"), ("sd",), False)
 MEASURES: dict[str, _Measured] = {
-    "log_f0": _Measured(log_f0, "F0", "words' mean log F0, by the read-out head", "log Hz", *_WORDS),
+    "log_f0": _Measured(
+        log_f0, "F0", "words' mean log F0, by the read-out head or, without one, on the audio", "log Hz", *_WORDS
+    ),
     "log_duration": _Measured(log_duration, "word duration", "words' log duration", "nats", *_WORDS),
     "pause": _Measured(pause, "pause", "log(1 + frames of 12.5 ms) of pauses between words", "nats", *_WORDS),
     "register": _Measured(
@@ -161,7 +169,7 @@ MEASURES: dict[str, _Measured] = {
         *_SENTENCES,
     ),
 }
-_OF: dict[Whose, str] = {"drawn": "draws of stage two", "point": "the system's speech"}
+_OF: dict[Whose, str] = {"drawn": "draws", "point": "the system's speech"}
 
 
 def _one(name: str, key: str, whose: Whose, statistic: Statistic, end: str) -> Variation:

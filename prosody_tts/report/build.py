@@ -38,6 +38,7 @@ def build(
     seed: int = 0,
     examples: int = 8,
     repeats: Mapping[str, Sequence[Path]] | None = None,
+    codes: Mapping[str, Sequence[Mapping[str, float]]] | None = None,
 ) -> Group:
     """Write a report and return the table for the terminal.
 
@@ -56,6 +57,7 @@ def build(
         seed: of the resamples.
         examples: sentences to listen to on the page.
         repeats: name -> folders of the evaluations of the system's other seeds, which enter its rows.
+        codes: name -> figures of the codes that the system says, for each of its seeds.
 
     Returns:
         A rich renderable.
@@ -66,7 +68,7 @@ def build(
     spoken = {name: Spoken(path, tuple(read_results(path))) for name, path in systems.items()}
     results = {name: item.results for name, item in spoken.items()}
     more = {name: [read_results(path) for path in paths] for name, paths in (repeats or {}).items()}
-    rows = summarise(results, lower, confidence, resamples, seed, oracles, more)
+    rows = summarise(results, lower, confidence, resamples, seed, oracles, more, codes)
     table = Table.of(rows, compare_systems(results, more))
     first = results[table.systems[0]]
     chosen = choose(first, examples)

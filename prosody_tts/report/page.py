@@ -35,6 +35,7 @@ from prosody_tts.report.table import (
     share,
     spreads,
     star,
+    tokenizers,
 )
 
 
@@ -96,6 +97,7 @@ def write_page(
         gaps=safe(figures.svg(gaps, "gaps", "Share of the gap closed by system", style=style)) if gaps else None,
         sources=list(dict.fromkeys(row.paper_source for row in table.rows if row.paper_source)),
         effects=_effects(table),
+        tokenizers=tokenizers(table) if table.coded() else None,
         matrix=MATRIX,
         pairs=[{"label": COLUMNS[name].label, "table": table.matrix(name)} for name in table.tested()],
         distributions=_distributions(table, systems, style),
@@ -276,15 +278,18 @@ def _examples(
             voices.append(_voice(RECORDING, recordings[utterance], style, True, bool(drawn)))
         for name, item in results.items():
             path = systems[name].folder / item.audio
-            voices.append(_voice(name, path, style, name in shown, name in drawn))
+            voices.append(_voice(name, path, style, name in shown, name in drawn, item.heard))
         examples.append({"text": result.text, "id": utterance, "voices": voices, "contour": contour})
     return examples
 
 
-def _voice(name: str, path: Path, style: Mapping[str, Style], shown: bool, drawn: bool) -> dict[str, Any]:
+def _voice(
+    name: str, path: Path, style: Mapping[str, Style], shown: bool, drawn: bool, heard: str | None = None
+) -> dict[str, Any]:
     return {
         "name": name,
         "what": SYSTEMS.get(name, ""),
+        "heard": heard,
         "audio": audio_data(path),
         "series": f"s{style[name].index}",
         "shown": shown,

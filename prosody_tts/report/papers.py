@@ -180,6 +180,7 @@ def beside_speech(systems: Sequence[str]) -> list[Beside]:
 
 #: Which system hears the recording and so bounds another's stage two from above, by the start of the system's name.
 ORACLES: dict[str, str] = {name: f"{name}_oracle" for name in ("kathaka", "camp", "word", "phone", "explicit")}
+ORACLES["spectrum_lm"] = "spectrum_oracle"
 
 
 def oracle_of(system: str, oracles: Mapping[str, str] = ORACLES) -> str | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from prosody_tts.evaluation.codes import CODES
 from prosody_tts.evaluation.pairs import MATRIX, Pair, cell
 from prosody_tts.evaluation.summary import COLUMNS, COPY_SYNTHESIS, Row
 from prosody_tts.evaluation.variation import MEASURES
@@ -27,10 +28,15 @@ MAIN = (
     "log_f0_correlation",
     "voiced_words",
     "attention_failures",
+    "cut_sentences",
+    "wer",
+    "cer",
     "duration_rmse",
     "energy_rmse",
     "mcd",
 )
+#: Metrics of the table of tokenizers: what is lost and what it costs.
+TOKENIZERS = ("mel_l1", "log_f0_rmse", "log_f0_correlation", "wer", *CODES)
 #: Figures of a measure's distribution, by the ends of their names: of the recordings, the speech and the draws.
 DISTRIBUTION = (
     *("sd_human", "sd", "sd_drawn", "delta_sd_human", "delta_sd", "delta_sd_drawn", "jsd", "jsd_drawn", "jsd_share"),
@@ -47,6 +53,10 @@ HEADINGS = {
     "log_f0_correlation": "F0 r",
     "voiced_words": "Voiced",
     "attention_failures": "Failed",
+    "cut_sentences": "Cut",
+    "wer": "WER",
+    "cer": "CER",
+    "mel_l1": "Mel",
     "duration_rmse": "Duration",
     "energy_rmse": "Energy",
     "mcd": "MCD",
@@ -67,6 +77,12 @@ SYSTEMS = {
     "camp": "word vectors from BERT and syntax tags",
     "camp_oracle": "word vectors from the recording",
     "s2s": "attention instead of durations",
+    "flow": "word vectors drawn by a flow from BERT and syntax tags",
+    "diffusion": "word vectors drawn by diffusion from BERT and syntax tags",
+    "spectrum_lm": "codes of the spectrum said by a language model",
+    "spectrum_oracle": "the recording's own codes, finite scalar quantization",
+    "spectrum_vq_oracle": "the recording's own codes, residual codebooks",
+    "spectrum_binned_oracle": "the recording's own mel in bins",
     "word": "variational word vectors from BERT and syntax tags",
     "word_oracle": "variational word vectors from the recording",
     "phone": "phone vectors from BERT and syntax tags",
@@ -117,6 +133,14 @@ class Table:
         """All metrics there are, in the order of ``COLUMNS``."""
         have = {row.metric for row in self.rows}
         return [name for name in COLUMNS if name in have]
+
+    def coded(self) -> list[str]:
+        """Systems with a tokenizer."""
+        return [name for name in self.systems if any(self.cell(name, figure) is not None for figure in CODES)]
+
+    def tokenizers(self) -> list[str]:
+        """Metrics of the table of tokenizers; none where no system has one."""
+        return [name for name in TOKENIZERS if any(self.cell(system, name) is not None for system in self.coded())]
 
     def effects(self) -> list[str]:
         """Metrics that are shares of planted effects."""
@@ -227,13 +251,13 @@ def _headings(table: Table) -> list[str]:
 
 def notes(table: Table, provenance: Provenance) -> list[str]:
     """Footer: how to read the columns, and where the figures come from."""
-    n = max(row.n for row in table.rows)
+    n, tokens = max(row.n for row in table.rows), table.tokenizers()
     lines = [
         f"Value ± half its bootstrap interval over {n} sentences; * differs from the lower bound (Wilcoxon "
         "signed-rank, Holm, p < .05). Gap closed: of the way from the lower bound to the upper (vocoded recordings, "
         f"else the recordings), on {HEADINGS.get(table.primary, table.primary)}; the papers' is by listeners.",
         *seeds_note(table.rows),
-        *(f"{heading(metric)}: {COLUMNS[metric].definition}" for metric in table.main),
+        *(f"{heading(metric)}: {COLUMNS[metric].definition}" for metric in dict.fromkeys((*table.main, *tokens))),
         *provenance.notes,
         provenance.line(),
     ]
@@ -254,6 +278,8 @@ def terminal(table: Table, provenance: Provenance) -> Group:
         grid.add_row(*map(Text, _line(table, system)))
     parts: list[Grid | Text] = [grid]
     effects = [name for name in table.effects() if not name.endswith("_readout")]
+    if table.coded():
+        parts.append(_terminal_tokenizers(table))
     parts += _terminal_distributions(table)
     if effects:
         shares = Grid(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", title="share of planted effects heard")
@@ -266,6 +292,31 @@ def terminal(table: Table, provenance: Provenance) -> Group:
             shares.add_row(Text(system), *(Text(share(row)) for row in cells))
         parts.append(shares)
     return Group(*parts, *(Text(line, style="dim") for line in notes(table, provenance)))
+
+
+def tokenizers(table: Table) -> tuple[list[str], list[list[str]]]:
+    """The table of tokenizers: its heads and its lines, of the systems that have one."""
+    metrics = table.tokenizers()
+    body = []
+    for system in table.coded():
+        rows = [table.cell(system, metric) for metric in metrics]
+        body.append([system, *("—" if row is None else plus_minus(row) for row in rows)])
+    return ["system", *map(heading, metrics)], body
+
+
+def _terminal_tokenizers(table: Table) -> Grid:
+    from rich import box
+    from rich.table import Table as Grid
+    from rich.text import Text
+
+    grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", title="acoustic tokenizers")
+    grid.title_justify, grid.title_style = "left", "italic"
+    heads, body = tokenizers(table)
+    for index, head in enumerate(heads):
+        grid.add_column(Text(head), justify="left" if index == 0 else "right", no_wrap=index == 0)
+    for line in body:
+        grid.add_row(*map(Text, line))
+    return grid
 
 
 def spreads(table: Table, measure: str) -> tuple[list[str], list[list[str]]]:
@@ -301,10 +352,11 @@ def _terminal_distributions(table: Table) -> list[Grid | Text]:
 
 
 def count(row: Row) -> str:
-    """Sentences, and of pooled trainings how many there are and how far apart."""
+    """Sentences, and of pooled trainings how many there are and how far apart; a dash of what is no mean."""
+    n = str(row.n or "—")
     if row.seeds == 1:
-        return str(row.n)
-    return f"{row.n} × {row.seeds} seeds (sd {number(row.seed_sd)})"
+        return n
+    return f"{n} × {row.seeds} seeds (sd {number(row.seed_sd)})"
 
 
 def seeds_note(rows: Sequence[Row]) -> list[str]:
@@ -341,6 +393,8 @@ def markdown(table: Table, provenance: Provenance) -> str:
     for metric in table.tested():
         systems, body = table.matrix(metric)
         lines += [f"## Pairs: {COLUMNS[metric].label}", "", MATRIX, "", *markdown_grid(["", *systems], body), ""]
+    if table.coded():
+        lines += ["## Acoustic tokenizers", "", *markdown_grid(*tokenizers(table)), ""]
     for measure in table.distributions():
         lines += [f"## Distribution: {MEASURES[measure].label}", "", *markdown_grid(*spreads(table, measure)), ""]
     for block in beside_speech(table.systems):
