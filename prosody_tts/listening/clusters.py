@@ -132,7 +132,7 @@ def _between(shares: Floats, clusters: ArrayLike) -> Floats:
     count = int(number.max()) + 1 if len(number) else 0
     sums = np.stack([np.bincount(number, column, count) for column in shares.T], axis=1)
     # What clusters have in common is zero by construction; the usual correction for having estimated it.
-    return sums.T @ sums * (count / (count - 1) if count > 1 else np.nan)
+    return np.asarray(sums.T @ sums * (count / (count - 1) if count > 1 else np.nan), np.float64)
 
 
 def resampled(ratings: Ratings, resamples: int, seed: int) -> Floats:
