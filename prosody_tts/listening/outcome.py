@@ -286,7 +286,7 @@ def boxes(analysis: Analysis, style: dict[str, Style]) -> Drawing:
     """Ratings of every system: box of the quartiles, whiskers to 1.5 of their distance, mean and its interval."""
     assert analysis.ratings is not None
     names = [row.system for row in analysis.standings]
-    height = 0.62 + 0.42 * len(names)
+    height = 0.62 + 0.46 * len(names)
     label = 0.25 + 0.078 * max(map(len, names))
     width = label + 6.2
     with settings():
@@ -298,7 +298,7 @@ def boxes(analysis: Analysis, style: dict[str, Style]) -> Drawing:
                 [own[~np.isnan(own)]],
                 positions=[place],
                 vert=False,
-                widths=0.5,
+                widths=0.42,
                 patch_artist=True,
                 manage_ticks=False,
                 flierprops={"marker": ".", "markersize": 2.5, "markeredgecolor": MUTED},
@@ -309,17 +309,17 @@ def boxes(analysis: Analysis, style: dict[str, Style]) -> Drawing:
             drawn["boxes"][0].set(facecolor=PAPER, edgecolor=style[row.system].light, linewidth=1.4)
             low, high = row.interval.ends
             if low is not None and high is not None:
-                axes.plot([low, high], [place - 0.34] * 2, color=style[row.system].light, linewidth=2)
+                axes.plot([low, high], [place + 0.38] * 2, color=style[row.system].light, linewidth=2)
             axes.plot(
                 row.mean,
-                place - 0.34,
+                place + 0.38,
                 marker=style[row.system].marker,
                 color=style[row.system].light,
                 markeredgecolor=PAPER,
                 markersize=6,
             )
         axes.set_yticks(range(len(names)), names)
-        axes.set_ylim(len(names) - 0.4, -0.7)
+        axes.set_ylim(len(names) - 0.4, -0.5)
         axes.grid(axis="x", color=RULE, linewidth=0.6)
         axes.set_axisbelow(True)
         axes.set_xlabel("score: box of quartiles; below it mean and interval", color=MUTED, fontsize=FONT - 1)
