@@ -683,21 +683,30 @@ def _code_figures(experiment: Experiment) -> dict[str, float]:
     return figures({kind: read_json(folder(stages[kind]) / RESULT)["metrics"] for kind in ("tokenizer", "evaluate")})
 
 
-def report(experiments: Mapping[str, Experiment], out: Path, command: str = "") -> Any:
-    """Write table, figures and page from the finished evaluations of systems that share a corpus.
+@dataclass(frozen=True)
+class Evaluated:
+    """Finished evaluations of systems on one corpus; the seeds of a system belong together.
 
-    The seeds of a system are one row.
+    Attributes:
+        first: system -> folder of the evaluation of its first seed; copy synthesis is among them.
+        repeats: system -> folders of its other seeds'.
+        identities: of every evaluation, by system and seed.
+        pooled: system -> its experiments, one a seed.
+        corpus: the corpus's stage.
+    """
 
-    Args:
-        experiments: system -> its experiment, in the order of the table.
-        out: folder of the report.
-        command: what makes it again, for the footer.
+    first: dict[str, Path]
+    repeats: dict[str, list[Path]]
+    identities: dict[str, str]
+    pooled: dict[str, list[Experiment]]
+    corpus: Stage
 
-    Returns:
-        A rich renderable of the table.
+
+def evaluated(experiments: Mapping[str, Experiment]) -> Evaluated:
+    """Where the evaluations of systems lie.
 
     Raises:
-        UserError: a system has not been evaluated.
+        UserError: a system has not been evaluated, or they are of several corpora.
     """
     evaluations: dict[str, Path] = {}
     repeats: dict[str, list[Path]] = {}
@@ -722,6 +731,27 @@ def report(experiments: Mapping[str, Experiment], out: Path, command: str = "") 
                     repeats.setdefault(system, []).append(folder(stage))
     if len(corpora) > 1:
         raise UserError("a table compares systems on one corpus; these settings name several")
+    return Evaluated(evaluations, repeats, identities, pooled, next(iter(corpora.values())))
+
+
+def report(experiments: Mapping[str, Experiment], out: Path, command: str = "") -> Any:
+    """Write table, figures and page from the finished evaluations of systems that share a corpus.
+
+    The seeds of a system are one row.
+
+    Args:
+        experiments: system -> its experiment, in the order of the table.
+        out: folder of the report.
+        command: what makes it again, for the footer.
+
+    Returns:
+        A rich renderable of the table.
+
+    Raises:
+        UserError: a system has not been evaluated.
+    """
+    found = evaluated(experiments)
+    evaluations, repeats, identities, pooled = found.first, found.repeats, found.identities, found.pooled
     first = next(iter(experiments.values()))
     if len({experiment.measures for experiment in experiments.values()}) > 1:
         raise UserError("a table compares speech, labels or recognition; these settings mix them")
@@ -732,7 +762,7 @@ def report(experiments: Mapping[str, Experiment], out: Path, command: str = "") 
     from prosody_tts.report import build, labels_build, recognition_build
     from prosody_tts.report.provenance import Provenance
 
-    corpus = CorpusStore(folder(next(iter(corpora.values()))))
+    corpus = CorpusStore(folder(found.corpus))
     commit = git_commit()
     provenance = Provenance(
         corpus=first.corpus if first.corpus_path is None else f"{first.corpus} ({Path(first.corpus_path).name})",

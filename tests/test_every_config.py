@@ -23,6 +23,7 @@ from prosody_tts.evaluation.listeners import own
 from prosody_tts.evaluation.listeners.contract import heard
 from prosody_tts.evaluation.recognition import read_transcripts
 from prosody_tts.files import read_json
+from prosody_tts.listening.test import ListeningTest
 from prosody_tts.pipeline import RESULT, folder, is_done, plan, report, run_stage
 from prosody_tts.schedule import run_all
 from prosody_tts.stages.fit.devices import has_bfloat16
@@ -200,6 +201,22 @@ def test_every_sweep_ends_in_a_table_with_all_its_systems(
     shown = {name.partition(", seed=")[0] for name in experiments}
     assert shown <= {word.strip() for word in page.words} and page.all("svg")
     assert (tmp_path / "table.md").read_text().startswith("| system")
+
+
+def test_a_listening_test_is_built_from_a_sweep_that_has_run(runs: Path, tmp_path: Path) -> None:
+    for name in ("baseline", "kathaka_oracle"):
+        evaluated(tiny(runs, name))
+    given = ["listen", "build", "kathaka_ablation", *TINY, f"run.folder={runs}", "--sentences", "2"]
+    place = tmp_path / "test"
+    assert cli.run([*given, "--systems", "recording,baseline,kathaka_oracle,copy_synthesis", "--out", str(place)]) == 0
+    built = ListeningTest.read(place)
+    assert built.systems == ("recording", "baseline", "kathaka_oracle", "copy_synthesis") and len(built.items) == 2
+    assert len(list((place / "public" / "stimuli").glob("*.wav"))) == 2 * 6
+    # Nothing is heard of a system that has not been evaluated, or of one that is not there.
+    assert cli.run([*given, "--systems", "recording,kathaka", "seed=7", "--out", str(tmp_path / "no")]) == 2
+    assert cli.run([*given, "--systems", "recording,kathka", "--out", str(tmp_path / "no")]) == 2
+    assert cli.run(["listen", "build", "prominence", "corpus_path=x", "--out", str(tmp_path / "no")]) == 2
+    assert not (tmp_path / "no").exists()
 
 
 def test_asking_again_runs_nothing(runs: Path) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from prosody_tts.listening.screening import Check
 
 app = typer.Typer(
-    help="Listening tests: analyse what people rated.",
+    help="Listening tests: build one from a sweep, analyse what people rated.",
     rich_markup_mode=None,
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -47,8 +47,57 @@ Upper = Annotated[
 
 
 @app.command()
+def build(
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="SWEEP [key=value]...", help="A sweep that has been run, and settings."),
+    ] = None,
+    kind: Annotated[
+        str, typer.Option(help="mushra (reference and anchors, BS.1534-3), mos (1 to 5) or preference (two systems).")
+    ] = "mushra",
+    systems: Annotated[
+        str | None, typer.Option(help="Systems of the table, by commas; recording is the speaker (default: all).")
+    ] = None,
+    sentences: Annotated[int, typer.Option(min=1, help="Sentences, evenly spaced in the list of all.")] = 20,
+    each: Annotated[
+        int | None, typer.Option(min=1, help="Sentences that one listener hears (default: all).", show_default=False)
+    ] = None,
+    title: Annotated[str, typer.Option(help="What listeners read above the test.")] = "How natural does this sound?",
+    loudness: Annotated[float, typer.Option(help="Loudness of all clips, in LUFS.")] = -23.0,
+    seed: Annotated[int, typer.Option(help="Seed of the clips' codes.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder of the test.")] = Path("listening_test"),
+) -> None:
+    """Make a test of a sweep's systems.
+
+    Clips of one loudness under names that tell nothing, in groups that hear every sentence equally often, and a
+    configuration for webMUSHRA a group. Give `public` to listeners and keep `key.json`.
+    """
+    from prosody_tts.listening.gather import gather
+    from prosody_tts.listening.test import KEY, KINDS, PUBLIC, build_test
+    from prosody_tts.listening.webmushra import write_webmushra
+
+    if kind not in KINDS:
+        raise UserError(f"--kind {kind} is unknown; {nearest(kind, KINDS)}")
+    wanted = None if systems is None else [name for name in systems.split(",") if name]
+    found = gather(arguments or (), wanted, sentences)
+    chosen = next(one for one in KINDS if one == kind)
+    made = build_test(
+        out, chosen, title, found.clips, found.texts, each, found.sample_rate, loudness, seed, found.origin
+    )
+    pages = write_webmushra(made, out)
+    print(f"{len(made.items)} sentences of {len(made.systems)} systems, {len(made.groups)} groups of listeners")
+    print(
+        f"for listeners: {out / PUBLIC} ({', '.join(path.name for path in pages[:3])}{', …' if len(pages) > 3 else ''})"
+    )
+    print(f"for the analysis: {out / KEY}")
+
+
+@app.command()
 def analyse(
     files: Files,
+    test: Annotated[
+        Path | None, typer.Option(help="Folder of the test that `build` made, whose key names the systems.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder of tables, figure and page.")] = Path("listening"),
     column: Column = None,
     lower: Lower = None,
@@ -76,6 +125,13 @@ def analyse(
     from prosody_tts.listening.outcome import terminal, write_outcome
     from prosody_tts.pipeline import git_commit
 
+    heard = read_files(files, _columns(column or ()))
+    if test is not None:
+        from prosody_tts.listening.test import RECORDING, ListeningTest
+
+        built = ListeningTest.read(test)
+        heard = built.named(heard)
+        reference = reference or (RECORDING if built.kind == "mushra" else None)
     question = Question(
         lower=lower,
         upper=upper,
@@ -85,7 +141,7 @@ def analyse(
         keep_all=keep_all,
         confidence=confidence,
     )
-    found = answer(read_files(files, _columns(column or ())), question)
+    found = answer(heard, question)
     command = shlex.join(["prosody-tts", *sys.argv[1:]])
     origin = [("Files", ", ".join(map(str, files))), ("Code", f"commit {git_commit()}"), ("Command", command)]
     write_outcome(out, found, "What listeners rated", origin)

@@ -87,7 +87,10 @@ def power(difference: float, of: Components, listeners: int, items: int, each: i
     freedom = min(listeners, items) - 1
     if freedom < 1:
         return 0.0
-    shift = abs(difference) / np.sqrt(of.variance(listeners, items, each))
+    variance = of.variance(listeners, items, each)
+    if variance == 0:
+        return float(difference != 0)
+    shift = abs(difference) / np.sqrt(variance)
     critical = t.ppf(1 - level / 2, freedom)
     # Far out in its lower tail scipy's distribution is not a number, and nothing.
     return float(nct.sf(critical, freedom, shift) + np.nan_to_num(nct.cdf(-critical, freedom, shift)))
