@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from prosody_tts.listening.screening import Check
 
 app = typer.Typer(
-    help="Listening tests: build one from a sweep, analyse what people rated.",
+    help="Build and analyse listening tests.",
     rich_markup_mode=None,
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
