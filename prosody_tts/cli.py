@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -25,6 +23,7 @@ from prosody_tts.command import (
     conclude,
     guarded,
     one_file,
+    output,
     split_arguments,
 )
 from prosody_tts.config import Experiment, load
@@ -130,7 +129,7 @@ def inspect(
 
     if text:
         for shown in build.inspect_texts(experiment, text):
-            _out().print(shown)
+            output().print(shown)
         return
     _run(experiment, workers, PREPARATION)
     if utterance:
@@ -138,7 +137,7 @@ def inspect(
             print(f"picture: {drawn.picture}\npage: {drawn.page}")
         return
     tables, page = build.inspect_corpus(experiment)
-    _out().print(tables)
+    output().print(tables)
     print(f"page: {page}")
 
 
@@ -280,7 +279,7 @@ def probe(arguments: Arguments = None, workers: Workers = None) -> None:
     from data_modules.corpora.contract import silent
 
     shown, folder = build(experiment, silent)
-    _out().print(shown)
+    output().print(shown)
     for path in sorted(folder.glob("*.*")):
         print(path)
 
@@ -336,7 +335,7 @@ def settings(
     for setting in found:
         choices = f" One of: {', '.join(setting.choices)}." if setting.choices else ""
         shown.add_row(setting.name, setting.default, setting.help + choices)
-    _out().print(shown, markup=False, highlight=False)
+    output().print(shown, markup=False, highlight=False)
 
 
 @app.command()
@@ -354,7 +353,7 @@ def parameters(arguments: Arguments = None) -> None:
     for item in counts:
         shown.add_row(item.stage, item.module, f"{item.parameters:,}")
     shown.add_row("", "all", f"{sum(item.parameters for item in counts):,}")
-    _out().print(shown, highlight=False)
+    output().print(shown, highlight=False)
     if experiment.size == "paper" and experiment.system in PUBLISHED:
         millions, where = PUBLISHED[experiment.system]
         print(f"published: {millions} million ({where})")
@@ -375,12 +374,6 @@ class _Failed(Exception):
     def __init__(self, status: int) -> None:
         super().__init__(status)
         self.status = status
-
-
-def _out() -> Console:
-    """Standard output; a file or a pipe gets lines wide enough for every table."""
-    wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160
-    return Console(width=wide)
 
 
 def _experiment(arguments: Sequence[str] | None, default: str | None = None) -> Experiment:
@@ -440,7 +433,7 @@ def _sweep(
     name, experiments = _load_sweep(arguments, default, seed)
     if dry_run:
         for shown in overview(experiments):
-            _out().print(shown)
+            output().print(shown)
         return
     status = conclude(run_sweep(experiments, workers))
     _print_report(name, experiments, arguments, place)
@@ -464,7 +457,7 @@ def _print_report(
     folder = Path(first.run.folder) / (place or f"reports/{named}")
     files, overrides = split_arguments(arguments or ())
     command = shlex.join([PROGRAM, "sweep", *(files or [name]), *overrides])
-    _out().print(report(finished, folder, command))
+    output().print(report(finished, folder, command))
     for page in sorted(folder.glob("*.html")):
         print(f"page: {page}")
     if first.measures != "speech":
@@ -487,7 +480,7 @@ def _print_corpus(experiment: Experiment) -> None:
         if (warning := metrics.pop("warning", None)) is not None:
             warnings.append(warning)
         made.add_row(stage.label, ", ".join(f"{name} {_number(value)}" for name, value in metrics.items()))
-    _out().print(made)
+    output().print(made)
     _print_alignment(experiment)
     for warning in warnings:
         print(f"warning: {warning}")
@@ -495,7 +488,7 @@ def _print_corpus(experiment: Experiment) -> None:
         shown = Table("found by", "left out", "reason", title=f"{len(faults)} left out")
         for item in faults[:LISTED]:
             shown.add_row(item.stage, Text(item.fault.item), Text(item.fault.reason))
-        _out().print(shown)
+        output().print(shown)
         if len(faults) > LISTED:
             print(f"and {len(faults) - LISTED} more, in the faults.json of {folder(plan(experiment)[0])}")
     else:
@@ -541,7 +534,7 @@ def _print_metrics(experiment: Experiment) -> None:
     shown = Table("metric", "value", title=f"{experiment.system} on {experiment.corpus}")
     for name, value in read_json(folder(stage) / RESULT)["metrics"].items():
         shown.add_row(name, _number(value))
-    _out().print(shown)
+    output().print(shown)
     print(folder(stage))
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
+
+from rich.console import Console
 
 from prosody_tts.errors import UserError
 from prosody_tts.schedule import Outcome
@@ -53,6 +56,12 @@ def guarded(action: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         complain("stopped; what is finished is kept, and the same command goes on from there")
         return INTERRUPTED
+
+
+def output() -> Console:
+    """Standard output; a file or a pipe gets lines wide enough for every table."""
+    wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160
+    return Console(width=wide)
 
 
 def complain(sentence: str) -> None:

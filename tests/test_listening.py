@@ -13,12 +13,12 @@ from scipy import stats
 
 from prosody_tts.cli import run
 from prosody_tts.errors import UserError
-from prosody_tts.evaluation.statistics import gap_closed, holm
+from prosody_tts.evaluation.statistics import gap_closed, holm, rank_biserial
 from prosody_tts.listening.analysis import Question, analyse
 from prosody_tts.listening.clusters import Means, bootstrap_gap, resampled
 from prosody_tts.listening.exchange import Columns, Heard, read_files
 from prosody_tts.listening.outcome import grids, latex, markdown, tex
-from prosody_tts.listening.pairwise import differences, rank_biserial
+from prosody_tts.listening.pairwise import differences
 from prosody_tts.listening.power import TYPICAL, components, listeners_needed, power
 from prosody_tts.listening.preference import preferences, sign_test
 from prosody_tts.listening.ratings import UNDECIDED, Choice, Ratings, Score

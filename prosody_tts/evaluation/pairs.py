@@ -81,9 +81,8 @@ def _direction(one: str, other: str, difference: Floats) -> tuple[str, float, in
     moved = sound[sound != 0]
     if not len(moved):
         return one, 0.5, len(sound)
-    from scipy.stats import rankdata
-
-    balance = float((np.sign(moved) * rankdata(np.abs(moved))).sum())
+    balance = statistics.rank_biserial(moved)
+    assert balance is not None
     return (one if balance <= 0 else other), float((moved < 0).mean()), len(sound)
 
 

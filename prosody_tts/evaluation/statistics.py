@@ -135,6 +135,17 @@ def wilcoxon(system: ArrayLike, other: ArrayLike) -> float | None:
     return float(np.asarray(stats.wilcoxon(difference))[1])
 
 
+def rank_biserial(apart: Floats) -> float | None:
+    """Matched-pairs rank-biserial correlation of differences [N], zeros left out; None where all are zero."""
+    from scipy.stats import rankdata
+
+    moved = apart[apart != 0]
+    if not len(moved):
+        return None
+    ranks = rankdata(np.abs(moved))
+    return float((np.sign(moved) * ranks).sum() / ranks.sum())
+
+
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
     """Adjust p-values for their number by Holm's step-down method; None stays None and does not count."""
     known = sorted((p, index) for index, p in enumerate(p_values) if p is not None)

@@ -18,6 +18,7 @@ from prosody_tts.listening.preference import Preference, preferences
 from prosody_tts.listening.ratings import Choice, Ratings
 from prosody_tts.listening.scales import SCALES, on_scale
 from prosody_tts.listening.screening import Check, Exclusion, screen
+from prosody_tts.report.figures import RECORDING
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ def analyse(heard: Heard, question: Question) -> Analysis:
     if not kept.screens:
         raise UserError("only screens that check attention are left; give ratings of others")
     lower = _bound(kept, question.lower, ("baseline",))
-    upper = _bound(kept, question.upper, ("recording", REFERENCE))
+    upper = _bound(kept, question.upper, (RECORDING, REFERENCE))
     tested = kept.without_systems(name for name in question.anchors if name in kept.systems)
     pairs = differences(tested, question.confidence)
     readings = {scale: tuple(differences(on_scale(tested, scale), question.confidence)) for scale in list(SCALES)[1:]}

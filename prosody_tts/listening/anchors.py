@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 
 from prosody_tts.errors import UserError
 from prosody_tts.evaluation.measure import Floats
+from prosody_tts.listening.exchange import LOW_ANCHOR, MID_ANCHOR
 
 #: Name of an anchor, as webMUSHRA calls it -> its cut-off in Hz.
-ANCHORS: dict[Literal["anchor35", "anchor70"], float] = {"anchor35": 3500.0, "anchor70": 7000.0}
+ANCHORS: dict[str, float] = {LOW_ANCHOR: 3500.0, MID_ANCHOR: 7000.0}
 #: Width of the transition in Hz per Hz of the cut-off, and decibels below it: at 3.5 kHz the standard wants 25 dB at
 #: 4 kHz and 50 dB at 4.5 kHz with a ripple of 0.1 dB below 3.5 kHz; here it is 60 dB from 4 kHz on.
 TRANSITION, STOP = 1 / 7, 60.0

@@ -11,7 +11,6 @@ left over is large beside what listeners and items do, it is wider than need be,
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -52,17 +51,13 @@ class Means:
         smaller = min(len(ratings.listeners), len(ratings.items))
         return Means(ratings.systems, values, by_listener + by_item - alone, alone, smaller - 1)
 
-    @cached_property
-    def _t(self) -> dict[float, float]:
-        return {}
-
     def critical(self, confidence: float) -> float:
         """Student's t that so much of its distribution lies within; infinite without a degree of freedom."""
         from scipy.stats import t
 
         if self.freedom < 1:
             return float("inf")
-        return self._t.setdefault(confidence, float(t.ppf(0.5 + confidence / 2, self.freedom)))
+        return float(t.ppf(0.5 + confidence / 2, self.freedom))
 
     def contrast(self, weights: ArrayLike) -> tuple[float, float]:
         """A weighted sum of means, and its standard error."""

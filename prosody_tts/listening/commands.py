@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
+from prosody_tts.command import output
 from prosody_tts.errors import UserError, nearest
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def analyse(
     command = shlex.join(["prosody-tts", *sys.argv[1:]])
     origin = [("Files", ", ".join(map(str, files))), ("Code", f"commit {git_commit()}"), ("Command", command)]
     write_outcome(out, found, "What listeners rated", origin)
-    Console(width=None if sys.stdout.isatty() else 160).print(terminal(found))
+    output().print(terminal(found))
     print(f"page: {out / 'index.html'}")
 
 
@@ -210,4 +210,4 @@ def need(
         f"{share:g} % of {gap:g} points, power {power:g}, level .05; {source}: between listeners "
         f"{spread.listeners:.1f}, between sentences {spread.items:.1f}, of ratings {spread.rest:.0f} squared points."
     )
-    Console(width=None if sys.stdout.isatty() else 160).print(terminal_grid(("sentences", "listeners"), lines, [told]))
+    output().print(terminal_grid(("sentences", "listeners"), lines, [told]))

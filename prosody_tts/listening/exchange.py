@@ -17,8 +17,6 @@ from pathlib import Path
 from prosody_tts.errors import UserError, nearest
 from prosody_tts.listening.ratings import UNDECIDED, Choice, Score
 
-#: What columns are called unless ``Columns`` says otherwise.
-NAMES = ("listener", "item", "system", "score")
 #: How "no preference" is written in files, besides nothing at all.
 NEITHER = frozenset({"", "undecided", "no preference", "none", "neither", "equal"})
 #: webMUSHRA's own names of what it adds to the stimuli.

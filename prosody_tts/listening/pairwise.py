@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Literal
 
 import numpy as np
 
 from prosody_tts.evaluation.measure import Floats
-from prosody_tts.evaluation.statistics import Interval, holm, wilcoxon
+from prosody_tts.evaluation.statistics import Interval, holm, rank_biserial, wilcoxon
 from prosody_tts.listening.clusters import Means
 from prosody_tts.listening.ratings import Ratings
 
@@ -62,18 +62,7 @@ def differences(ratings: Ratings, confidence: float = 0.95) -> list[Difference]:
         interval = means.interval(weights, confidence)
         found.append(Difference(*names, float(apart.mean()), interval, {}, rank_biserial(apart), len(apart)))
     adjusted = {test: holm(values) for test, values in raw.items()}
-    return [
-        Difference(
-            row.one,
-            row.other,
-            row.mean,
-            row.interval,
-            {test: adjusted[test][place] for test in TESTS},
-            row.effect,
-            row.n,
-        )
-        for place, row in enumerate(found)
-    ]
+    return [replace(row, p={test: adjusted[test][place] for test in TESTS}) for place, row in enumerate(found)]
 
 
 def paired_t(apart: Floats) -> float | None:
@@ -83,14 +72,3 @@ def paired_t(apart: Floats) -> float | None:
     if len(apart) < 2 or np.ptp(apart) == 0:
         return None
     return float(ttest_1samp(apart, 0.0).pvalue)
-
-
-def rank_biserial(apart: Floats) -> float | None:
-    """Matched-pairs rank-biserial correlation of differences [N], zeros left out; None where all are zero."""
-    from scipy.stats import rankdata
-
-    moved = apart[apart != 0]
-    if not len(moved):
-        return None
-    ranks = rankdata(np.abs(moved))
-    return float((np.sign(moved) * ranks).sum() / ranks.sum())

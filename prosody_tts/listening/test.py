@@ -20,13 +20,12 @@ from prosody_tts.listening.anchors import ANCHORS, anchor
 from prosody_tts.listening.exchange import REFERENCE, Heard
 from prosody_tts.listening.ratings import UNDECIDED
 from prosody_tts.listening.stimuli import matched, read
+from prosody_tts.report.figures import RECORDING
 
 #: ``mushra``: after BS.1534-3, with an open and a hidden reference and anchors at 3.5 and 7 kHz; ``mos``: 1 to 5, the
 #: systems of a sentence beside each other; ``preference``: two systems, or neither.
 Kind = Literal["mushra", "mos", "preference"]
 KINDS: tuple[Kind, ...] = ("mushra", "mos", "preference")
-#: The speaker's own recording among the systems.
-RECORDING = "recording"
 KEY, PUBLIC, STIMULI = "key.json", "public", "stimuli"
 #: Most systems beside each other (BS.1534-3, section 5: twelve signals, the reference and two anchors among them).
 MOST = 9
