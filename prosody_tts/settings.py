@@ -1,4 +1,4 @@
-"""The list of all settings: names, defaults, choices and help, read from ``config.py`` itself."""
+"""The list of all settings: names, defaults, choices and help, read from ``config/settings.py`` itself."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from prosody_tts import config
+from prosody_tts.config import settings as config
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Setting:
 
 
 def settings() -> list[Setting]:
-    """Every setting of an experiment, in the order of ``config.py``; defaults are those of no size and no corpus."""
+    """Every setting of an experiment, in the order of the file; defaults are those of no size and no corpus."""
     return list(_walk(config.Experiment, config.Experiment(), _docstrings(), ""))
 
 

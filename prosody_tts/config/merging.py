@@ -1,0 +1,123 @@
+"""Files and ``key=value`` settings as layers, and layers as one experiment."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from prosody_tts.config.settings import Experiment
+from prosody_tts.errors import UserError, nearest
+
+
+def read(path: Path) -> DictConfig:
+    """A file's settings, checked; not to be changed by whoever asks: the next one gets the same.
+
+    Raises:
+        UserError: it cannot be read, is no YAML, or has an unknown setting or value.
+    """
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error}") from None
+    return _read(path, stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=256)
+def _read(path: Path, changed: int, size: int) -> DictConfig:
+    """Sweeps load hundreds of experiments over the same few files: once for each state of a file."""
+    try:
+        loaded = OmegaConf.load(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read {path}: {error}") from None
+    except Exception as error:  # the YAML library's errors share no public base
+        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(loaded, DictConfig):
+        raise UserError(f"{path} must hold settings as 'key: value' lines")
+    check(loaded, Experiment, str(path))
+    return loaded
+
+
+def parse(overrides: Sequence[str]) -> DictConfig:
+    """``key=value`` settings, checked.
+
+    Raises:
+        UserError: one is no setting, or unknown.
+    """
+    for item in overrides:
+        key, equals, _ = item.partition("=")
+        if not equals or not key:
+            raise UserError(f"'{item}' is not a setting; write key=value, as in sampler.prior=gaussian")
+    # W&B writes Python's None; YAML knows null.
+    items = [item[: -len("None")] + "null" if item.endswith("=None") else item for item in overrides]
+    try:
+        layer = OmegaConf.from_dotlist(items)
+    except Exception as error:  # the YAML library's errors share no public base
+        raise UserError(f"cannot parse the settings {' '.join(overrides)}: {' '.join(str(error).split())}") from None
+    check(layer, Experiment, "the command line")
+    return layer
+
+
+def check(layer: DictConfig, schema: type, source: str, prefix: str = "") -> None:
+    """Refuse unknown settings and values with the nearest right name, before OmegaConf does it less kindly.
+
+    Raises:
+        UserError: there is one.
+    """
+    hints = _hints(schema)
+    for key in map(str, layer):
+        name = f"{prefix}{key}"
+        if key not in hints:
+            raise UserError(f"unknown setting '{name}' in {source}; {nearest(key, hints)}")
+        hint, value = hints[key], layer[key]
+        if dataclasses.is_dataclass(hint):
+            if not isinstance(value, DictConfig):
+                raise UserError(f"'{name}' in {source} is a group of settings; write {name}.KEY=VALUE")
+            check(value, hint, source, f"{name}.")  # type: ignore[arg-type]
+            continue
+        for choices, item in _choices(hint, value):
+            if item not in choices:
+                raise UserError(f"unknown value '{item}' of '{name}' in {source}; {nearest(str(item), choices)}")
+
+
+@cache
+def _hints(schema: type) -> dict[str, Any]:
+    return get_type_hints(schema)
+
+
+def _choices(hint: Any, value: Any) -> list[tuple[tuple[str, ...], Any]]:
+    if get_origin(hint) is Literal:
+        return [(get_args(hint), value)]
+    if get_origin(hint) is list and get_origin(get_args(hint)[0]) is Literal and not isinstance(value, str):
+        try:
+            return [(get_args(get_args(hint)[0]), item) for item in value]
+        except TypeError:
+            return []
+    return []
+
+
+def merge(layers: Sequence[DictConfig]) -> Experiment:
+    """An experiment of layers, the last the strongest, over the defaults.
+
+    Raises:
+        UserError: a value is of the wrong type.
+    """
+    try:
+        experiment = OmegaConf.to_object(OmegaConf.merge(_schema(), *layers))
+    except OmegaConfBaseException as error:
+        message = str(getattr(error, "msg", None) or error).splitlines()[0]
+        key = getattr(error, "full_key", None)
+        raise UserError(f"wrong value for '{key}': {message}" if key else message) from None
+    assert isinstance(experiment, Experiment)
+    return experiment
+
+
+@cache
+def _schema() -> Any:
+    """The defaults and their types, which merging copies; most of a merge's time would go into making them."""
+    return OmegaConf.structured(Experiment)
