@@ -15,7 +15,8 @@ from random_batches import BERT, PHONES, text_item
 from data_modules.text.sentence import PAUSE, ParseGraph, Sentence, Word
 from prosody_tts.config import AudioConfig, Experiment, load
 from prosody_tts.evaluation import labels as label_results
-from prosody_tts.evaluation.draws import Draws, draw, sounded, write_draws
+from prosody_tts.evaluation.draws import draw, sounded
+from prosody_tts.evaluation.kept_draws import Draws, write_draws
 from prosody_tts.evaluation.label_metrics import METRICS
 from prosody_tts.evaluation.labels import read_label_results
 from prosody_tts.evaluation.results import read_results, write_results

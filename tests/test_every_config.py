@@ -210,8 +210,10 @@ def test_a_listening_test_is_built_from_a_sweep_that_has_run(runs: Path, tmp_pat
     place = tmp_path / "test"
     assert cli.run([*given, "--systems", "recording,baseline,kathaka_oracle,copy_synthesis", "--out", str(place)]) == 0
     built = ListeningTest.read(place)
-    assert built.systems == ("recording", "baseline", "kathaka_oracle", "copy_synthesis") and len(built.items) == 2
-    assert len(list((place / "public" / "stimuli").glob("*.wav"))) == 2 * 6
+    assert built.systems == ("recording", "baseline", "kathaka_oracle", "copy_synthesis") and len(built.rated) == 2
+    assert [item.role for item in built.items] == ["rated", "rated", "training", "check"]
+    # Two anchors, and the open reference.
+    assert len(list((place / "public" / "stimuli").glob("*.wav"))) == 4 * (4 + 3)
     # Nothing is heard of a system that has not been evaluated, or of one that is not there.
     assert cli.run([*given, "--systems", "recording,kathaka", "seed=7", "--out", str(tmp_path / "no")]) == 2
     assert cli.run([*given, "--systems", "recording,kathka", "--out", str(tmp_path / "no")]) == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,19 +14,20 @@ import soundfile
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from listening_material import RATE, SYSTEMS, built, noise
 from scipy.signal import freqz
 
 from prosody_tts.cli import run
 from prosody_tts.errors import UserError
+from prosody_tts.listening.analysis import Question, analyse
 from prosody_tts.listening.anchors import ANCHORS, anchor, taps
 from prosody_tts.listening.exchange import Heard
+from prosody_tts.listening.kinds import KINDS, Kind
+from prosody_tts.listening.ordering import screens_of, williams
 from prosody_tts.listening.ratings import Choice, Score
 from prosody_tts.listening.stimuli import loudness, matched, read
-from prosody_tts.listening.test import Kind, ListeningTest, build_test, grouped
+from prosody_tts.listening.test import CHECK, ListeningTest, grouped
 from prosody_tts.listening.webmushra import write_webmushra
-
-RATE = 16000
-SYSTEMS = ("recording", "baseline", "camp")
 
 
 @pytest.mark.parametrize("sample_rate", [16000, 22050, 24000, 48000])
@@ -60,10 +62,6 @@ def test_loudness_is_that_of_the_standard() -> None:
     assert loudness(np.sin(2 * np.pi * 997 * time), 48000) == pytest.approx(-3.01, abs=0.05)
 
 
-def noise(seed: int, seconds: float = 0.7, scale: float = 0.05) -> np.ndarray:
-    return np.random.default_rng(seed).normal(0, scale, int(seconds * RATE))
-
-
 def test_clips_of_a_screen_have_one_loudness_and_one_length() -> None:
     made = matched({"a": noise(0), "b": noise(1, 1.1, 0.01), "c": noise(2, 0.2)}, RATE)
     assert {len(wave) for wave in made.values()} == {int(1.1 * RATE)}
@@ -88,33 +86,15 @@ def test_groups_hear_every_sentence_equally_often(count: int, each: int) -> None
     assert len(groups) == math.lcm(count, min(each, count)) // min(each, count)
 
 
-def clips(place: Path, systems: tuple[str, ...] = SYSTEMS, count: int = 3) -> dict[str, dict[str, Path]]:
-    found: dict[str, dict[str, Path]] = {}
-    place.mkdir(exist_ok=True)
-    for item in range(count):
-        for number, system in enumerate(systems):
-            path = place / f"{item}-{system}.wav"
-            rate = 22050 if system == "recording" else RATE
-            soundfile.write(path, noise(10 * item + number), rate)
-            found.setdefault(f"s{item}", {})[system] = path
-    return found
-
-
-def built(
-    place: Path, kind: Kind = "mushra", systems: tuple[str, ...] = SYSTEMS, each: int | None = 2
-) -> ListeningTest:
-    given = clips(place / "clips", systems)
-    texts = {name: f"Sentence {name} <b>." for name in given}
-    return build_test(place / "test", kind, "How natural?", given, texts, each, RATE, -23.0, 0, {"sweep": "x"})
-
-
 def test_listeners_get_clips_under_names_that_tell_nothing(tmp_path: Path) -> None:
     made = built(tmp_path)
     pages = write_webmushra(made, tmp_path / "test")
     assert ListeningTest.read(tmp_path / "test") == made and len(pages) == 3
     public = tmp_path / "test" / "public"
     names = {path.stem for path in (public / "stimuli").iterdir()}
-    assert names == {code for item in made.items for code in item.codes.values()} and len(names) == 3 * 5
+    codes = [code for item in made.items for code in (*item.codes.values(), item.reference)]
+    # The open reference has a clip of its own, so that no address tells which version is the hidden one.
+    assert names == set(codes) and len(names) == len(codes) == 3 * (5 + 1)
     for path in pages:
         text = path.read_text(encoding="utf-8")
         assert not any(system in text for system in ("baseline", "camp", "anchor35:", "recording"))
@@ -174,7 +154,7 @@ def test_what_makes_no_test_is_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="compares two systems"):
         built(tmp_path, "preference")
     with pytest.raises(UserError, match="too many to compare"):
-        built(tmp_path, "mos", tuple(f"s{number}" for number in range(12)))
+        built(tmp_path, "mos", tuple(f"s{number}" for number in range(13)))
     built(tmp_path)
     with pytest.raises(UserError, match="holds a listening test already"):
         built(tmp_path)
@@ -191,3 +171,91 @@ def test_what_makes_no_test_is_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="2 channels"):
         read(tmp_path / "two.wav", RATE)
     assert run(["listen", "build", "paper_tables", "--kind", "musra"]) == 2
+
+
+@given(st.integers(1, 12))
+def test_every_version_stands_everywhere_and_after_every_other_equally_often(count: int) -> None:
+    rows = williams(count)
+    assert all(sorted(row) == list(range(count)) for row in rows)
+    assert {Counter(column).most_common()[-1][1] for column in zip(*rows, strict=True)} <= {len(rows) // count}
+    follows = Counter(pair for row in rows for pair in pairwise(row))
+    assert len(follows) == count * (count - 1) and len(set(follows.values())) <= 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_listeners_hear_every_version_at_every_place_in_an_order_that_is_the_same_again(
+    tmp_path: Path, kind: Kind
+) -> None:
+    systems = ("recording", "camp") if kind == "preference" else SYSTEMS
+    made = built(tmp_path, kind, systems, each=None, training=1, checks=1)
+    rows = len(williams(len(made.rated[0].codes)))
+    places: Counter[tuple[str, str, int]] = Counter()
+    orders = set()
+    for ordinal in range(rows):
+        screens = screens_of(made, 0, ordinal)
+        assert screens == screens_of(made, 0, ordinal)
+        assert screens[0].item.role == "training" and screens[1].item.role == "rated"
+        assert Counter(screen.item.role for screen in screens) == {"training": 1, "rated": 3, "check": 1}
+        orders.add(tuple(screen.item.id for screen in screens))
+        for screen in screens:
+            of = {code: system for system, code in screen.item.codes.items()}
+            places.update((screen.item.id, of[code], place) for place, code in enumerate(screen.codes))
+    assert set(places.values()) == {rows // len(made.rated[0].codes)} and len(orders) > 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_check_says_aloud_what_it_wants_and_looks_like_any_other_screen(tmp_path: Path, kind: Kind) -> None:
+    systems = ("recording", "camp") if kind == "preference" else SYSTEMS
+    made = built(tmp_path, kind, systems, each=None, checks=2)
+    rated, (one, other) = made.rated[0], [item for item in made.items if item.role == "check"]
+    assert len(one.codes) == len(other.codes) == len(rated.codes) and CHECK in one.codes and CHECK not in rated.codes
+    assert bool(one.text) == bool(rated.text) and (one.reference is None) == (rated.reference is None)
+    place = tmp_path / "test" / "public" / "stimuli"
+    said, beside = (read(place / f"{one.codes[name]}.wav", RATE) for name in (CHECK, min(set(one.codes) - {CHECK})))
+    assert len(said) == len(beside) > 1.5 * RATE and loudness(said, RATE) == pytest.approx(-23, abs=1.5)
+    scale = KINDS[kind].scale
+    for check in made.checks:
+        assert check.system == CHECK and (scale is None or scale[0] <= check.low <= check.high <= scale[1])
+
+
+def test_who_does_not_do_what_a_check_says_is_left_out(tmp_path: Path) -> None:
+    made = built(tmp_path, "mushra_like", each=None, checks=1)
+    (check,) = made.checks
+    rows = ["listener,item,system,score"]
+    for listener in range(5):
+        for item in made.items:
+            given_to = {
+                CHECK: check.low + 2 if listener else check.high + 20,
+                "recording": 90,
+                "camp": 60,
+                "baseline": 40,
+            }
+            rows += [
+                f"l{listener},{item.id},{code},{given_to[name] + listener % 2}" for name, code in item.codes.items()
+            ]
+    path, out = tmp_path / "long.csv", tmp_path / "out"
+    path.write_text("\n".join(rows) + "\n")
+    assert run(["listen", "analyse", str(path), "--test", str(tmp_path / "test"), "--out", str(out)]) == 0
+    told = json.loads((out / "analysis.json").read_text())
+    (excluded,) = told["excluded"]
+    assert excluded["listener"] == "l0" and "check-1" in excluded["reason"]
+    (scores,) = (grid for grid in told["tables"] if grid["title"] == "Scores")
+    assert {line[0]: line[3] for line in scores["lines"]} == {"recording": "12", "baseline": "12", "camp": "12"}
+
+
+def test_of_a_preference_the_version_that_speaks_must_be_chosen(tmp_path: Path) -> None:
+    made = built(tmp_path, "preference", ("baseline", "camp"), each=None, checks=1)
+    choices = []
+    for listener in range(4):
+        for item in made.items:
+            one, other = item.codes.values()
+            wanted = item.codes[CHECK] if item.role == "check" else item.codes["camp"]
+            choices.append(Choice(f"l{listener}", item.id, one, other, "" if listener == 0 else wanted))
+    found = analyse(made.named(Heard(choices=choices)), Question(checks=made.checks))
+    assert [one.listener for one in found.excluded] == ["l0"] and "neither" in found.excluded[0].reason
+    (row,) = found.preferences
+    assert row.n == 9 and dict(zip((row.one, "", row.other), row.shares, strict=True))["camp"] == 1.0
+
+
+def test_only_what_webmushra_has_is_written_for_it(tmp_path: Path) -> None:
+    assert write_webmushra(built(tmp_path, "bs2132"), tmp_path / "test") == []

@@ -1,4 +1,4 @@
-"""Draws of one text: what they sound like, and how they are kept with the results.
+"""Draws of one text: what they sound like.
 
 No draw of stage two is rendered as audio. What is compared is what stage one makes of its vectors before the vocoder:
 word F0 by the read-out head, and the durations it predicts; that costs a decoder's pass a draw, where a vocoder and a
@@ -8,8 +8,7 @@ head: its draws are rendered and tracked.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -20,19 +19,13 @@ from torch import Tensor
 from data_modules.audio import f0, with_frames
 from data_modules.batches import TextBatch
 from data_modules.collate import TextItem, text_batch
-from data_modules.store import Packed, write_packed
 from data_modules.text.sentence import Sentence
 from data_modules.tokens import token_durations, token_log_f0
 from prosody_tts.config import AudioConfig
-from prosody_tts.files import read_json, write_json
 from prosody_tts.synthesis import Speech, Synthesizer, seed_of
 
 #: At which stage two's distribution is drawn from as it stands.
 TEMPERATURE = 1.0
-#: File of the ids that draws are of, and start of the names of those that hold them.
-INDEX, NAME = "draws.json", "draws"
-#: What is kept of a recorded corpus's draws, in the order of the last axis.
-HEARD = ("log_f0", "duration")
 
 
 class Samples(Protocol):
@@ -55,7 +48,7 @@ def draw(model: Samples, item: TextItem, count: int, seed: int, device: torch.de
 
 @torch.inference_mode()
 def heard(synthesizer: Synthesizer, item: TextItem, vectors: Tensor, hop_seconds: float) -> NDArray[np.float32]:
-    """What stage one makes of drawn vectors [S, U, D] of one sentence: [W, S, 2] in the order of ``HEARD``.
+    """What stage one makes of drawn vectors [S, U, D] of one sentence: [W, S, 2] in the order of ``kept_draws.HEARD``.
 
     Log F0 in log Hz as the read-out head gives it, and seconds of every token.
     """
@@ -69,7 +62,7 @@ def heard(synthesizer: Synthesizer, item: TextItem, vectors: Tensor, hop_seconds
 
 
 def sounded(sentence: Sentence, said: Sequence[Speech], audio: AudioConfig) -> NDArray[np.float32]:
-    """What is heard in draws of one sentence, by the F0 tracker on their audio: [W, S, 2] in the order of ``HEARD``.
+    """What the F0 tracker hears in draws of one sentence: [W, S, 2] in the order of ``kept_draws.HEARD``.
 
     Log F0 is NaN where a token has too few voiced frames (``data_modules.tokens.token_log_f0``), and on pause slots.
     """
@@ -80,36 +73,3 @@ def sounded(sentence: Sentence, said: Sequence[Speech], audio: AudioConfig) -> N
         log_f0 = np.where(pauses, np.nan, token_log_f0(track, frames))
         found.append(np.stack([log_f0, np.asarray(frames) * audio.hop / audio.sample_rate], axis=1))
     return np.stack(found, axis=1).astype(np.float32)
-
-
-def write_draws(folder: Path, drawn: Mapping[str, NDArray[np.float32]], of: Mapping[str, str] | None = None) -> None:
-    """Keep draws [W, S, K] of sentences beside the results, atomically, the index last.
-
-    Args:
-        folder: of the evaluation.
-        drawn: name -> its draws, all of the same number and measures.
-        of: utterance -> the name whose draws are its own; by default each name is an utterance.
-    """
-    rows = {name: row for row, name in enumerate(drawn)}
-    write_packed(folder, NAME, list(drawn.values()))
-    write_json(folder / INDEX, rows if of is None else {utterance: rows[name] for utterance, name in of.items()})
-
-
-class Draws(Mapping[str, NDArray[np.float32]]):
-    """Draws [W, S, K] by utterance, read when they are asked for; empty where an evaluation has none."""
-
-    def __init__(self, folder: Path) -> None:
-        there = (folder / INDEX).exists()
-        self._rows: dict[str, int] = read_json(folder / INDEX) if there else {}
-        self._packed = Packed(folder, NAME) if there else None
-
-    def __getitem__(self, utterance: str) -> NDArray[np.float32]:
-        row = self._rows[utterance]
-        assert self._packed is not None
-        return self._packed[row]
-
-    def __iter__(self):  # type: ignore[no-untyped-def]
-        return iter(self._rows)
-
-    def __len__(self) -> int:
-        return len(self._rows)

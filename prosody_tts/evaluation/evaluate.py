@@ -25,7 +25,8 @@ from prosody_tts import pipeline
 from prosody_tts.config import AudioConfig, Experiment
 from prosody_tts.evaluation.attention import judge
 from prosody_tts.evaluation.codes import purities
-from prosody_tts.evaluation.draws import TEMPERATURE, draw, heard, sounded, write_draws
+from prosody_tts.evaluation.draws import TEMPERATURE, draw, heard, sounded
+from prosody_tts.evaluation.kept_draws import write_draws
 from prosody_tts.evaluation.listeners import load as load_listener
 from prosody_tts.evaluation.listeners.contract import heard as heard_by
 from prosody_tts.evaluation.measure import mcd, measure_speech, mel_l1, token_starts, warp

@@ -20,7 +20,8 @@ from data_modules.text.sentence import Word
 from prosody_tts.config import LABELS, Experiment
 from prosody_tts.errors import UserError
 from prosody_tts.evaluation.decisions import DECISIONS, Ints
-from prosody_tts.evaluation.draws import Draws, draw, write_draws
+from prosody_tts.evaluation.draws import draw
+from prosody_tts.evaluation.kept_draws import Draws, write_draws
 from prosody_tts.evaluation.label_metrics import measure
 from prosody_tts.evaluation.measure import Floats
 from prosody_tts.evaluation.results import RESULTS

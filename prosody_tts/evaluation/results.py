@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from prosody_tts.errors import UserError
 from prosody_tts.evaluation.attention import Attention
-from prosody_tts.evaluation.draws import Draws
+from prosody_tts.evaluation.kept_draws import Draws
 from prosody_tts.evaluation.measure import Floats, TokenMeasures, from_json_floats, to_json_floats
 from prosody_tts.files import write_text
 
@@ -225,7 +225,7 @@ def read_results(folder: Path) -> list[UtteranceResult]:
 
 
 def _with_draws(result: UtteranceResult, heard: NDArray[np.float32]) -> UtteranceResult:
-    """Add draws [W, S, 2], in the order of ``draws.HEARD``."""
+    """Add draws [W, S, 2], in the order of ``kept_draws.HEARD``."""
     log_f0, duration = np.moveaxis(heard.astype(np.float64), (2, 1), (0, 1))
     return replace(result, draws=Drawn(log_f0, duration))
 

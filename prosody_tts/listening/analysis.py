@@ -9,6 +9,7 @@ import numpy as np
 
 from prosody_tts.errors import UserError
 from prosody_tts.evaluation.measure import Floats
+from prosody_tts.evaluation.names import RECORDING
 from prosody_tts.evaluation.statistics import UNKNOWN, Gap, Interval
 from prosody_tts.listening.clusters import Means, bootstrap_gap, resampled
 from prosody_tts.listening.exchange import LOW_ANCHOR, MID_ANCHOR, REFERENCE, Heard
@@ -17,8 +18,7 @@ from prosody_tts.listening.power import Components, components
 from prosody_tts.listening.preference import Preference, preferences
 from prosody_tts.listening.ratings import Choice, Ratings
 from prosody_tts.listening.scales import SCALES, on_scale
-from prosody_tts.listening.screening import Check, Exclusion, screen
-from prosody_tts.report.figures import RECORDING
+from prosody_tts.listening.screening import Check, Exclusion, inattentive, screen
 
 
 @dataclass(frozen=True)
@@ -116,19 +116,27 @@ def analyse(heard: Heard, question: Question) -> Analysis:
     """
     if not heard.scores and not heard.choices:
         raise UserError("there are no ratings; give files that have some")
-    chosen = preferences(heard.choices, question.confidence)
+    checked = {check.item for check in question.checks}
+    idle = [] if question.keep_all else inattentive(heard.choices, question.checks)
+    absent = {one.listener for one in idle}
+    choices = [one for one in heard.choices if one.listener not in absent and one.item not in checked]
+    if heard.choices and not choices:
+        raise UserError("every listener is screened out; look at the reasons, or analyse with --keep-all")
+    chosen = tuple(preferences(choices, question.confidence))
     if not heard.scores:
         nobody = len({choice.listener for choice in heard.choices})
         return Analysis(
-            None, (), (), {}, (), nobody, None, None, None, tuple(chosen), tuple(heard.choices), question.confidence
+            None, (), (), {}, tuple(idle), nobody, None, None, None, chosen, tuple(choices), question.confidence
         )
     ratings = Ratings.of(heard.scores)
-    checked = {check.item for check in question.checks}
     excluded = [] if question.keep_all else _screened(ratings, question)
     kept = ratings.without_listeners(one.listener for one in excluded)
     kept = kept.where([item not in checked for _, item in kept.screens])
     if not kept.screens:
         raise UserError("only screens that check attention are left; give ratings of others")
+    # What nobody rated but on such a screen says nothing of a system.
+    unrated = [name for place, name in enumerate(kept.systems) if np.isnan(kept.scores[:, place]).all()]
+    kept = kept.without_systems(unrated)
     lower = _bound(kept, question.lower, ("baseline",))
     upper = _bound(kept, question.upper, (RECORDING, REFERENCE))
     tested = kept.without_systems(name for name in question.anchors if name in kept.systems)
@@ -150,8 +158,8 @@ def analyse(heard: Heard, question: Question) -> Analysis:
         lower,
         upper,
         spread,
-        tuple(chosen),
-        tuple(heard.choices),
+        chosen,
+        tuple(choices),
         question.confidence,
     )
 

@@ -7,6 +7,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,16 +21,17 @@ if TYPE_CHECKING:
     from prosody_tts.listening.screening import Check
 
 app = typer.Typer(
-    help="Build and analyse listening tests.",
+    help="Listening tests with people: build, serve, analyse.",
     rich_markup_mode=None,
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 Files = Annotated[
-    list[Path],
+    list[Path] | None,
     typer.Argument(
-        metavar="FILE...", help="webMUSHRA's result files, or tables with a line a rating or a line a screen."
+        metavar="[FILE]...",
+        help="What listeners sent back (.json), webMUSHRA's results, or tables; none takes what --test has stored.",
     ),
 ]
 Column = Annotated[
@@ -52,9 +54,7 @@ def build(
         list[str] | None,
         typer.Argument(metavar="SWEEP [key=value]...", help="A sweep that has been run, and settings."),
     ] = None,
-    kind: Annotated[
-        str, typer.Option(help="mushra (reference and anchors, BS.1534-3), mos (1 to 5) or preference (two systems).")
-    ] = "mushra",
+    kind: Annotated[str, typer.Option(help="mushra, mushra_like, bs2132, mos or preference.")] = "mushra",
     systems: Annotated[
         str | None, typer.Option(help="Systems of the table, by commas; recording is the speaker (default: all).")
     ] = None,
@@ -62,39 +62,143 @@ def build(
     each: Annotated[
         int | None, typer.Option(min=1, help="Sentences that one listener hears (default: all).", show_default=False)
     ] = None,
+    training: Annotated[int, typer.Option(min=0, help="Sentences more at the beginning, which do not count.")] = 1,
+    checks: Annotated[int, typer.Option(min=0, help="Screens on which one version says what to give it.")] = 1,
     title: Annotated[str, typer.Option(help="What listeners read above the test.")] = "How natural does this sound?",
+    question: Annotated[str | None, typer.Option(help="What every screen asks (default: the kind's).")] = None,
+    instructions: Annotated[
+        Path | None, typer.Option(help="File of what listeners read first (default: the kind's).", show_default=False)
+    ] = None,
+    consent: Annotated[
+        Path | None, typer.Option(help="File of what they agree to (default: a plain one).", show_default=False)
+    ] = None,
+    completion: Annotated[
+        str | None, typer.Option(help="Code shown to whoever has heard all, as Prolific asks for.", show_default=False)
+    ] = None,
+    show_text: Annotated[bool, typer.Option("--text/--no-text", help="Show listeners what is said.")] = True,
     loudness: Annotated[float, typer.Option(help="Loudness of all clips, in LUFS.")] = -23.0,
-    seed: Annotated[int, typer.Option(help="Seed of the clips' codes.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the order in which listeners hear.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder of the test.")] = Path("listening_test"),
 ) -> None:
     """Make a test of a sweep's systems.
 
-    Clips of one loudness under names that tell nothing, in groups that hear every sentence equally often, and a
-    configuration for webMUSHRA a group. Give `public` to listeners and keep `key.json`.
+    Clips of one loudness under names that tell nothing, in groups that hear every sentence equally often. Kinds:
+    mushra, beside a reference and with anchors (BS.1534-3); mushra_like, without (CAMP); bs2132, of one attribute
+    without a reference; mos, 1 to 5; preference, of two systems. `serve` or `export` it, or give `public` to
+    webMUSHRA, and keep `key.json`.
     """
     from prosody_tts.listening.gather import gather
-    from prosody_tts.listening.test import KEY, KINDS, PUBLIC, build_test
+    from prosody_tts.listening.kinds import KINDS
+    from prosody_tts.listening.test import KEY, PUBLIC, Plan, Wording, build_test
     from prosody_tts.listening.webmushra import write_webmushra
 
-    if kind not in KINDS:
+    chosen = next((one for one in KINDS if one == kind), None)
+    if chosen is None:
         raise UserError(f"--kind {kind} is unknown; {nearest(kind, KINDS)}")
     wanted = None if systems is None else [name for name in systems.split(",") if name]
-    found = gather(arguments or (), wanted, sentences)
-    chosen = next(one for one in KINDS if one == kind)
-    made = build_test(
-        out, chosen, title, found.clips, found.texts, each, found.sample_rate, loudness, seed, found.origin
+    wording = Wording(title, question or "", _text(instructions), completion=completion)
+    plan = Plan(
+        kind=chosen,
+        wording=wording if consent is None else replace(wording, consent=_text(consent)),
+        each=each,
+        training=training,
+        checks=checks,
+        loudness=loudness,
+        seed=seed,
+        show_text=show_text,
     )
+    found = gather(arguments or (), wanted, sentences + training)
+    plan = replace(plan, sample_rate=found.sample_rate, origin=found.origin)
+    made = build_test(out, plan, found.clips, found.texts)
     pages = write_webmushra(made, out)
-    print(f"{len(made.items)} sentences of {len(made.systems)} systems, {len(made.groups)} groups of listeners")
-    print(
-        f"for listeners: {out / PUBLIC} ({', '.join(path.name for path in pages[:3])}{', …' if len(pages) > 3 else ''})"
-    )
+    print(f"{len(made.rated)} sentences of {len(made.systems)} systems, {len(made.groups)} groups of listeners")
+    print(f"look at it: prosody-tts listen serve {out} --preview")
+    if pages:
+        print(f"for webMUSHRA: {out / PUBLIC} ({', '.join(path.name for path in pages[:3])}{', …' * (len(pages) > 3)})")
     print(f"for the analysis: {out / KEY}")
+
+
+def _text(path: Path | None) -> str:
+    """What a file says, or nothing."""
+    if path is None:
+        return ""
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read {path} ({error}); give a file of text in UTF-8") from None
+
+
+Test = Annotated[Path, typer.Argument(metavar="TEST", help="Folder that `build` made.")]
+
+
+@app.command()
+def serve(
+    folder: Test = Path("listening_test"),
+    host: Annotated[
+        str, typer.Option(help="Address to listen at; 0.0.0.0 lets other machines in.", show_default=True)
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
+    open_to_all: Annotated[bool, typer.Option("--open", help="Let people in who were not invited.")] = False,
+    most: Annotated[
+        int | None,
+        typer.Option(min=1, help="Listeners at most, with --open (default: any number).", show_default=False),
+    ] = None,
+    preview: Annotated[bool, typer.Option("--preview", help="Look at the test; nothing is stored.")] = False,
+) -> None:
+    """Put a test before listeners.
+
+    Every answer is in TEST/ratings.db before its listener goes on, and stays when this is stopped, or the machine is:
+    serve again, and everybody goes on where they were. Only those with a link of `listen invite` get in, unless --open.
+    """
+    from prosody_tts.listening.serving import Address, serve_test
+
+    serve_test(folder, Address(host, port), open_to_all or preview, most, preview, partial(print, flush=True))
+
+
+@app.command()
+def invite(
+    folder: Test = Path("listening_test"),
+    count: Annotated[int, typer.Option(min=1, help="How many listeners.")] = 1,
+    url: Annotated[str, typer.Option(help="Address at which the test is served.")] = "http://127.0.0.1:8000/",
+    out: Annotated[Path | None, typer.Option(help="File of the links (default: print them).")] = None,
+) -> None:
+    """Make links for listeners, one each; whoever has it can go on from any browser."""
+    from prosody_tts.files import write_text
+    from prosody_tts.listening.storage import Store
+    from prosody_tts.listening.test import ListeningTest
+
+    if out is not None and out.exists():
+        raise UserError(f"{out} is there already, and its links would be lost; give another --out")
+    made = Store.of(ListeningTest.read(folder), folder).invite(count)
+    lines = [f"listener {number},{url.rstrip('/')}/#{token}" for number, token in made]
+    if out is None:
+        print("\n".join(lines))
+    else:
+        write_text(out, "\n".join(["listener,link", *lines]) + "\n")
+        print(f"{count} links: {out}")
+
+
+@app.command()
+def export(
+    folder: Test = Path("listening_test"),
+    listeners: Annotated[int, typer.Option(min=1, help="How many there are; each gets a number from 1 on.")] = 24,
+    out: Annotated[Path, typer.Option(help="Folder that listeners get.")] = Path("listening_files"),
+) -> None:
+    """Write a test as files that open without a server.
+
+    Every listener opens index.html, gives a number, and sends back the file that the page saves at the end;
+    `listen analyse --test TEST ratings-*.json` reads them.
+    """
+    from prosody_tts.listening.static import export as write
+    from prosody_tts.listening.test import ListeningTest
+
+    write(ListeningTest.read(folder), folder, out, listeners)
+    print(f"for listeners 1 to {listeners}: {out}")
 
 
 @app.command()
 def analyse(
-    files: Files,
+    files: Files = None,
     test: Annotated[
         Path | None, typer.Option(help="Folder of the test that `build` made, whose key names the systems.")
     ] = None,
@@ -125,25 +229,30 @@ def analyse(
     from prosody_tts.listening.outcome import terminal, write_outcome
     from prosody_tts.pipeline import git_commit
 
-    heard = read_files(files, _columns(column or ()))
-    if test is not None:
-        from prosody_tts.listening.test import RECORDING, ListeningTest
+    checks = tuple(map(_check, check or ()))
+    if test is None:
+        heard = read_files(files or (), _columns(column or ()))
+    else:
+        from prosody_tts.listening.results import checks_of, of_test, reference_of
+        from prosody_tts.listening.test import ListeningTest
 
         built = ListeningTest.read(test)
-        heard = built.named(heard)
-        reference = reference or (RECORDING if built.kind == "mushra" else None)
+        heard = of_test(built, test, files or (), _columns(column or ()))
+        reference = reference or reference_of(built)
+        checks += checks_of(built, heard)
     question = Question(
         lower=lower,
         upper=upper,
         reference=reference,
         mid_anchor=mid_anchor,
-        checks=tuple(map(_check, check or ())),
+        checks=checks,
         keep_all=keep_all,
         confidence=confidence,
     )
     found = answer(heard, question)
     command = shlex.join(["prosody-tts", *sys.argv[1:]])
-    origin = [("Files", ", ".join(map(str, files))), ("Code", f"commit {git_commit()}"), ("Command", command)]
+    sources = ", ".join(map(str, files)) if files else f"what {test} has stored"
+    origin = [("Ratings", sources), ("Code", f"commit {git_commit()}"), ("Command", command)]
     write_outcome(out, found, "What listeners rated", origin)
     output().print(terminal(found))
     print(f"page: {out / 'index.html'}")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from prosody_tts.command import one_file, split_arguments
 from prosody_tts.errors import UserError, nearest
+from prosody_tts.evaluation.names import RECORDING
 from prosody_tts.evaluation.results import read_results
-from prosody_tts.listening.test import RECORDING
 from prosody_tts.report.page import choose
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from prosody_tts.listening.ratings import Ratings
+from prosody_tts.listening.ratings import Choice, Ratings
 
 #: A hidden reference below this is missed, a mid anchor above it is praised (BS.1534-3, section 4.1.2).
 LINE = 90.0
@@ -27,7 +27,10 @@ class Exclusion:
 
 @dataclass(frozen=True)
 class Check:
-    """A screen that shows whether somebody listens: the score of ``system`` must lie from ``low`` to ``high``."""
+    """A screen that shows whether somebody listens: the score of ``system`` must lie from ``low`` to ``high``.
+
+    Of two systems between which is chosen, ``system`` must be the one.
+    """
 
     item: str
     system: str
@@ -70,6 +73,20 @@ def screen(
                     f"gave {check.system} of {item} {score:g}, where {check.low:g} to {check.high:g} was asked for"
                 )
     return [Exclusion(name, "; ".join(found[name])) for name in ratings.listeners if name in found]
+
+
+def inattentive(choices: Sequence[Choice], checks: Sequence[Check]) -> list[Exclusion]:
+    """Listeners who did not choose what a check asked for, in order, each once."""
+    found: dict[str, list[str]] = {}
+    for check in checks:
+        for choice in choices:
+            if choice.item == check.item and choice.chosen != check.system:
+                said = choice.chosen or "neither"
+                found.setdefault(choice.listener, []).append(
+                    f"chose {said} of {choice.item}, where {check.system} was asked for"
+                )
+    order = dict.fromkeys(choice.listener for choice in choices)
+    return [Exclusion(name, "; ".join(found[name])) for name in order if name in found]
 
 
 def _shares(ratings: Ratings, system: str, below: bool) -> list[tuple[str, int, int]]:

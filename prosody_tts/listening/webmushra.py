@@ -12,22 +12,8 @@ from typing import Any
 import yaml
 
 from prosody_tts.files import write_text
-from prosody_tts.listening.test import PUBLIC, RECORDING, STIMULI, Item, Kind, ListeningTest
-
-#: Five grades of naturalness, the best first.
-GRADES = ("excellent", "good", "fair", "poor", "bad")
-INSTRUCTIONS: dict[Kind, str] = {
-    "mushra": (
-        "You hear one sentence spoken in several ways. Listen to the reference, then to every other version, and say "
-        "how natural each sounds beside it: 100 for what you cannot tell from the reference, less for what sounds "
-        "less natural. One of the versions is the reference itself and must get 100."
-    ),
-    "mos": "You hear one sentence spoken in several ways. Say of each version how natural it sounds.",
-    "preference": (
-        "You hear one sentence spoken in two ways. Choose the one that sounds more natural, or neither if you cannot "
-        "say."
-    ),
-}
+from prosody_tts.listening.kinds import GRADES, Kind
+from prosody_tts.listening.test import PUBLIC, RECORDING, STIMULI, Item, ListeningTest
 
 
 def _clip(item: Item, system: str) -> str:
@@ -71,7 +57,7 @@ def _preference(test: ListeningTest, item: Item) -> dict[str, Any]:
     }
 
 
-#: Kind of a test -> the page of one sentence.
+#: Kind of a test -> the page of one sentence, for the kinds that webMUSHRA has.
 PAGES: dict[Kind, Callable[[ListeningTest, Item], dict[str, Any]]] = {
     "mushra": _mushra,
     "mos": _mos,
@@ -85,14 +71,14 @@ def configuration(test: ListeningTest, group: int) -> dict[str, Any]:
     wanted = [items[name] for name in test.groups[group]]
     pages = [{"id": item.id, "name": "", "content": item.text, **PAGES[test.kind](test, item)} for item in wanted]
     return {
-        "testname": test.title,
+        "testname": test.wording.title,
         "testId": f"prosody_tts_{test.kind}_{group + 1}",
         "bufferSize": 2048,
         "stopOnErrors": True,
         "showButtonPreviousPage": True,
         "remoteService": "service/write.php",
         "pages": [
-            {"type": "generic", "id": "instructions", "name": test.title, "content": INSTRUCTIONS[test.kind]},
+            {"type": "generic", "id": "instructions", "name": test.wording.title, "content": test.wording.instructions},
             {
                 "type": "volume",
                 "id": "volume",
@@ -115,8 +101,10 @@ def configuration(test: ListeningTest, group: int) -> dict[str, Any]:
 
 
 def write_webmushra(test: ListeningTest, folder: Path) -> list[Path]:
-    """Write ``public/group-N.yaml``, each atomically; return their paths."""
-    found = []
+    """Write ``public/group-N.yaml``, each atomically; return their paths: none for a kind that webMUSHRA has not."""
+    found: list[Path] = []
+    if test.kind not in PAGES:
+        return found
     for group in range(len(test.groups)):
         path = folder / PUBLIC / f"group-{group + 1}.yaml"
         write_text(path, yaml.safe_dump(configuration(test, group), sort_keys=False, allow_unicode=True))

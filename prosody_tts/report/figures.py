@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from prosody_tts.evaluation.measure import Floats
+from prosody_tts.evaluation.names import RECORDING
 from prosody_tts.evaluation.results import UtteranceResult
 from prosody_tts.evaluation.summary import COLUMNS, COPY_SYNTHESIS, Row
 from prosody_tts.report.drawing import CHARACTER, FONT, HUES, INK, MUTED, PAPER, RULE, VARIABLES, blank, hertz, settings
@@ -24,9 +25,6 @@ from prosody_tts.report.table import READOUT, Table
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-#: Name of the recordings among series.
-RECORDING = "recording"
 
 
 @dataclass(frozen=True)

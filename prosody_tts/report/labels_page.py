@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from prosody_tts.evaluation.label_metrics import MEANINGS, METRICS
 from prosody_tts.evaluation.labels import DERIVED, LabelResult
+from prosody_tts.evaluation.names import RECORDING
 from prosody_tts.evaluation.pairs import MATRIX
 from prosody_tts.evaluation.results import by_renditions
 from prosody_tts.files import write_text
 from prosody_tts.report import figures, labels_figures
 from prosody_tts.report.drawing import HUES
-from prosody_tts.report.figures import RECORDING
 from prosody_tts.report.labels_table import LETTERS, LabelTable, commonest, headings, matrix, spreads
 from prosody_tts.report.page import choose, origin, safe, template
 from prosody_tts.report.papers import beside

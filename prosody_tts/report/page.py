@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from prosody_tts.errors import UserError
+from prosody_tts.evaluation.names import RECORDING
 from prosody_tts.evaluation.pairs import MATRIX
 from prosody_tts.evaluation.results import OfSentence, UtteranceResult, by_renditions
 from prosody_tts.evaluation.summary import COLUMNS, COPY_SYNTHESIS
@@ -20,7 +21,7 @@ from prosody_tts.files import write_text
 from prosody_tts.report import figures
 from prosody_tts.report.distributions import distribution_figures
 from prosody_tts.report.drawing import HUES
-from prosody_tts.report.figures import RECORDING, Style
+from prosody_tts.report.figures import Style
 from prosody_tts.report.papers import ORACLES, beside_speech
 from prosody_tts.report.provenance import Provenance
 from prosody_tts.report.table import (
