@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -101,7 +100,8 @@ def test_nothing_that_the_browser_gets_names_a_system_or_tells_versions_apart(tm
     with client(folder) as made:
         _, session = begun(made)
         seen = [
-            made.get(path).text for path in ("/", "/app.js", "/player.js", "/transport.js", "/style.css", "/api/test")
+            made.get(path).text
+            for path in ("/", "/icon.svg", "/app.js", "/player.js", "/transport.js", "/style.css", "/api/test")
         ]
         seen.append(json.dumps(session))
         words = ("baseline", "camp", "anchor35", "anchor70", "kathaka")
@@ -344,15 +344,14 @@ def test_a_hundred_listeners_at_once_are_stored_once_though_the_server_is_killed
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     address, kills, sent = f"http://127.0.0.1:{port}", 3, []
-    halfway, lock = threading.Event(), threading.Lock()
+    halfway, up, lock = threading.Event(), threading.Event(), threading.Lock()
 
     def ask(http: httpx.Client, method: str, path: str, **more: Any) -> httpx.Response:
         """Until there is an answer: as the page does, and as whoever loses one must."""
         while True:
-            try:
+            assert up.wait(60)
+            with suppress(httpx.TransportError):
                 return http.request(method, path, **more)
-            except httpx.TransportError:
-                time.sleep(0.05)
 
     def listen(number: int) -> list[tuple[str, dict[str, float]]]:
         with httpx.Client(base_url=address, timeout=60) as http:
@@ -377,10 +376,12 @@ def test_a_hundred_listeners_at_once_are_stored_once_though_the_server_is_killed
     with ThreadPoolExecutor(100) as pool:
         for attempt in range(kills + 1):
             with program(folder, port) as process:
+                up.set()
                 if attempt == 0:
                     futures = [pool.submit(listen, number) for number in range(100)]
                 if attempt < kills:
                     halfway.wait(60)
+                    up.clear()
                     os.kill(process.pid, signal.SIGKILL)
                     with suppress(subprocess.TimeoutExpired):
                         process.wait(10)

@@ -12,7 +12,7 @@ from prosody_tts.listening.test import ListeningTest
 
 #: What the page calls the file that says where answers go: ``online.js``, or ``static.js`` without a server.
 TRANSPORT = "transport.js"
-TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
+TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
 @cache

@@ -33,6 +33,7 @@ PARTICIPANT = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
 #: Address -> a file of the page.
 ASSETS = {
     "/": "index.html",
+    "/icon.svg": "icon.svg",
     "/style.css": "style.css",
     "/player.js": "player.js",
     f"/{TRANSPORT}": "online.js",
@@ -42,7 +43,7 @@ ASSETS = {
 QUESTIONS, LONGEST = ("device", "remarks"), 2000
 HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; "
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; base-uri 'none'; "
         "form-action 'none'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",

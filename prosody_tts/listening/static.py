@@ -45,7 +45,7 @@ def export(test: ListeningTest, folder: Path, out: Path, listeners: int) -> None
         write_text(out / "clips" / f"{code}.js", f'clip("{code}", "{base64.b64encode(wave).decode()}");\n')
     data = {"id": test.identity, "test": wording(test), "plans": [[shown(screen) for screen in plan] for plan in plans]}
     write_text(out / TRANSPORT, f"const DATA = {_script(data)};\n{asset('static.js').decode()}")
-    for name in ("index.html", "style.css", "player.js", "app.js"):
+    for name in ("index.html", "icon.svg", "style.css", "player.js", "app.js"):
         write_text(out / name, asset(name).decode())
 
 

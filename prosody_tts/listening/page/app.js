@@ -149,8 +149,8 @@ function rate(number) {
   const set = (code, value) => {
     if (chooses) draft.given = { choice: value };
     else draft.given[code] = value;
-    keep();
     problem.textContent = "";
+    render();
   };
   const buttons = new Map();
   const button = (code, name, key) => {
@@ -180,7 +180,9 @@ function rate(number) {
     if (chooses && draft.given.choice === undefined) said.push("Nothing is chosen.");
     return said.join(" ");
   };
+  let sending = false;
   const send = async () => {
+    if (sending) return;
     if (!test.preview || !confirmSkip()) {
       const said = missing();
       if (said) { problem.textContent = said; return; }
@@ -190,7 +192,7 @@ function rate(number) {
     const body = { heard: [...names.keys()], seconds: Math.round(draft.seconds * 10) / 10 };
     if (chooses) body.choice = draft.given.choice ?? null;
     else body.scores = Object.fromEntries([...names.keys()].map((code) => [code, draft.given[code] ?? test.scale[0]]));
-    submit.setAttribute("aria-disabled", "true");
+    sending = true;
     for (let wait = 1; ; wait = Math.min(2 * wait, 30)) {
       try {
         session.answered = (await transport.answer(number, body)).answered;
@@ -207,7 +209,7 @@ function rate(number) {
     }
   };
   const confirmSkip = () => missing() === "" || window.confirm("Preview: skip this screen?");
-  const submit = el("button", { class: "main", onclick: () => { if (submit.getAttribute("aria-disabled") !== "true" || missing()) send(); } }, "Next");
+  const submit = el("button", { onclick: send }, "Next");
   show(
     test.question,
     screen.training ? el("p", {}, el("span", { class: "practice" }, "Practice"), el("span", { class: "note" }, " These ratings do not count.")) : null,
@@ -232,7 +234,8 @@ function rate(number) {
     }
     if (!player.playing) told = null;
     keep();
-    submit.setAttribute("aria-disabled", String(missing() !== ""));
+    // It can be pressed at any time, and then says what is missing; it only looks less inviting.
+    submit.classList.toggle("main", missing() === "");
   };
   render();
   const moved = setInterval(() => {
