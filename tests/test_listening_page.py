@@ -321,6 +321,8 @@ def test_axe_finds_nothing_serious_on_any_page_wide_or_narrow_light_or_dark(brow
         for violation in axe.run(page).response["violations"]:
             if violation["impact"] in {"serious", "critical"}:
                 found.append(f"{name}: {violation['id']}: {[node['html'] for node in violation['nodes']]}")
+        words = page.locator("body").inner_text().split()
+        assert not {"null", "undefined", "NaN"} & set(words), name
         # Nothing is wider than the window, so that nobody scrolls sideways (WCAG 1.4.10).
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), name
 

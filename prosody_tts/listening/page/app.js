@@ -30,7 +30,7 @@ function show(heading, ...children) {
   render = () => {};
   keys = () => {};
   const head = el("h1", { tabindex: -1 }, heading);
-  page.replaceChildren(head, ...children);
+  page.replaceChildren(head, ...children.filter((child) => child !== null));
   document.title = `${heading} – ${test?.title ?? "Listening test"}`;
   const rated = session?.screens ?? [];
   document.getElementById("progress").value = rated.length ? session.answered / rated.length : 0;
@@ -218,7 +218,7 @@ function rate(number) {
     el("ul", { class: "versions" }, ...rows),
     chooses ? options("Your choice", "choice", [...[...names].map(([code, name]) => [code, name]), [null, "No preference"]], draft.given.choice, (value) => set(null, value)) : null,
     problem,
-    el("div", { class: "next" }, submit, el("label", { class: "agree note" }, shortcuts, `Keys: 1 to ${names.size} switch,${screen.reference ? " 0 plays the reference," : ""} space stops and plays`)),
+    el("div", { class: "next" }, submit, el("label", { class: "agree note keys" }, shortcuts, `Keys: 1 to ${names.size} switch,${screen.reference ? " 0 plays the reference," : ""} space stops and plays`)),
   );
   document.getElementById("place").textContent = `${number + 1} of ${session.screens.length}`;
   player.open([...(screen.reference ? [screen.reference] : []), ...screen.versions], draft.heard);
