@@ -42,8 +42,8 @@ VERSIONS = {
     "language": 2,
     "speech": 1,
     "recogniser": 1,
-    "evaluate": 2,
-    "report": 4,
+    "evaluate": 3,
+    "report": 5,
 }
 #: Audio settings at the values that leave a recording and its analysis as they are without them.
 PLAIN_AUDIO = {

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from prosody_tts.evaluation.measure import TokenMeasures, token_starts
-from prosody_tts.evaluation.results import Contour, Readout, UtteranceResult
+from prosody_tts.evaluation.results import Contour, Phones, Readout, UtteranceResult
 
 HOP = 0.0125
 WORDS = ("The", "gentle", "garden", "keeper", "saw", "a", "man", "who", "sang", "softly")
@@ -64,6 +64,17 @@ def tokens_of(values: np.ndarray) -> tuple[TokenMeasures, np.ndarray]:
     return TokenMeasures(log_f0, energy, frames * HOP), frames
 
 
+def halves(measures: TokenMeasures, frames: np.ndarray) -> tuple[TokenMeasures, tuple[bool, ...]]:
+    """Two phones to a word, one to a pause slot: measures of each, and which are said."""
+    rows, spoken = [], []
+    for place, (log_f0, energy, count) in enumerate(zip(measures.log_f0, measures.energy, frames, strict=True)):
+        word = place % 2 == 1
+        for number in (count // 2, count - count // 2) if word else (count,):
+            rows.append((log_f0, energy, number * HOP))
+            spoken.append(word)
+    return TokenMeasures(*np.array(rows).T), tuple(spoken)
+
+
 def contour_of(measures: TokenMeasures, frames: np.ndarray) -> np.ndarray:
     """[T] F0 in Hz that rises and falls within words and is unvoiced at their ends."""
     pieces = []
@@ -73,7 +84,7 @@ def contour_of(measures: TokenMeasures, frames: np.ndarray) -> np.ndarray:
         if count > 6:
             shape[:2] = 0.0
         pieces.append(shape)
-    return np.concatenate(pieces)
+    return np.round(np.concatenate(pieces), 2)
 
 
 def speak(
@@ -100,6 +111,7 @@ def speak(
             system, system_frames = tokens_of(clean + rng.normal(0, noise / 4, (words, 3)))
             read, _ = tokens_of(clean)
             name = f"s{sentence:03d}_r{rendition}"
+            recorded, said = halves(reference, reference_frames), halves(system, system_frames)
             results.append(
                 UtteranceResult(
                     id=name,
@@ -113,6 +125,7 @@ def speak(
                     audio=f"audio/{name}.wav",
                     factors=plan,
                     readout=Readout(read.log_f0, read.energy) if readout else None,
+                    phones=Phones(said[1], recorded[0], said[0]),
                     contour=Contour(
                         hop_seconds=HOP,
                         reference_f0=contour_of(reference, reference_frames),

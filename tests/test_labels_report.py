@@ -207,7 +207,16 @@ def test_the_same_inputs_give_the_same_bytes(built, tmp_path) -> None:
     build(tmp_path, folders, PROVENANCE, resamples=100, examples=3)
     pictures = {f"{name}_{kind}.png" for name in LABELS[corpus] for kind in ("metrics", "distribution", "calibration")}
     names = {path.name for path in folder.iterdir()}
-    assert names == {"index.html", "table.json", "table.md", "pairs.json", "provenance.json", *pictures}
+    assert names == {
+        "index.html",
+        "table.csv",
+        "table.json",
+        "table.md",
+        "table.tex",
+        "pairs.json",
+        "provenance.json",
+        *pictures,
+    }
     for name in names:
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes(), name
 

@@ -17,13 +17,14 @@ from prosody_tts.evaluation.statistics import gap_closed, holm, rank_biserial
 from prosody_tts.listening.analysis import Question, analyse
 from prosody_tts.listening.clusters import Means, bootstrap_gap, resampled
 from prosody_tts.listening.exchange import Columns, Heard, read_files
-from prosody_tts.listening.outcome import grids, latex, markdown, tex
+from prosody_tts.listening.outcome import grids
 from prosody_tts.listening.pairwise import differences
 from prosody_tts.listening.power import TYPICAL, components, listeners_needed, power
 from prosody_tts.listening.preference import preferences, sign_test
 from prosody_tts.listening.ratings import UNDECIDED, Choice, Ratings, Score
 from prosody_tts.listening.scales import ranks, stretched
 from prosody_tts.listening.screening import Check, screen
+from prosody_tts.report.grids import latex, markdown, tex
 from prosody_tts.report.papers import GAP_CLOSED, MUSHRA
 
 SYSTEMS = ("baseline", "camp_bert", "camp_oracle", "recording")
@@ -370,9 +371,9 @@ def test_latex_escapes_what_latex_reads() -> None:
     assert tex("50 % a_b {x} \\y") == r"50 \% a\_b \{x\} \textbackslash{}y"
     analysis = analyse(heard_of(study(np.random.default_rng(0), 6, 6)), Question())
     for grid in grids(analysis):
-        for line in latex(grid, "").splitlines():
+        for line in latex([grid]).splitlines():
             assert line.count(" & ") in {0, len(grid.heads) - 1}
-    assert "Listeners needed" in markdown(analysis)
+    assert "Listeners needed" in markdown(grids(analysis))
 
 
 def test_how_many_listeners_a_test_needs_is_told(tmp_path: Path, capsys) -> None:

@@ -9,16 +9,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.fft
+import scipy.stats
 from evaluation_data import HOP, speak
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import precision_score, r2_score, recall_score
 
 from prosody_tts.errors import UserError
 from prosody_tts.evaluation import measure
-from prosody_tts.evaluation.measure import TokenMeasures, measure_speech, warp
-from prosody_tts.evaluation.metrics import METRICS, by_sentence
-from prosody_tts.evaluation.results import RESULTS, UtteranceResult, read_results, write_results
+from prosody_tts.evaluation.measure import TokenMeasures, measure_speech, token_starts, warp
+from prosody_tts.evaluation.metrics import METRICS, by_sentence, overall
+from prosody_tts.evaluation.results import RESULTS, Contour, Phones, UtteranceResult, read_results, write_results
+from prosody_tts.evaluation.statistics import resample_counts
 from prosody_tts.evaluation.summary import summarise
+from prosody_tts.evaluation.variation import variations
 from prosody_tts.report.table import Table
 
 NAN = float("nan")
@@ -217,6 +221,17 @@ def test_what_an_attention_did_is_kept_with_the_results(tmp_path: Path) -> None:
     assert [result.attention for result in read_results(tmp_path)] == ["repeat", None]
 
 
+def spoken_again(item: UtteranceResult) -> dict:
+    """The recording's contour, phones and a pause as the system's."""
+    assert item.contour is not None and item.phones is not None
+    contour = replace(item.contour, system_f0=item.contour.reference_f0, system_starts=item.contour.reference_starts)
+    duration = item.reference.duration.copy()
+    duration[2] = 0.2
+    measures = replace(item.reference, duration=duration)
+    phones = replace(item.phones, system=item.phones.reference)
+    return {"contour": contour, "phones": phones, "reference": measures, "system": measures}
+
+
 @settings(max_examples=10, deadline=None)
 @given(st.integers(0, 1000))
 def test_perfect_speech_gets_the_perfect_value_of_every_metric(seed: int) -> None:
@@ -224,7 +239,7 @@ def test_perfect_speech_gets_the_perfect_value_of_every_metric(seed: int) -> Non
         replace(item, system=item.reference, mel_l1=0.0, mcd=0.0, readout=None, attention="sound", heard=item.text)
         for item in speak(1, 1, 0.05, seed=seed, sentences=3, renditions=2)
     ]
-    results = [replace(item, cut=False) for item in results]
+    results = [replace(item, cut=False, **spoken_again(item)) for item in results]
     for name, values in by_sentence(results).items():
         if METRICS[name].source == "audio":
             assert values and all(value == pytest.approx(METRICS[name].perfect) for value in values.values()), name
@@ -233,3 +248,115 @@ def test_perfect_speech_gets_the_perfect_value_of_every_metric(seed: int) -> Non
 def test_every_metric_says_what_it_is() -> None:
     for name, metric in METRICS.items():
         assert metric.name == name and metric.label and metric.definition.endswith(".")
+
+
+def heard(recorded: list[float], said: list[float], spans: tuple[list[int], list[int]]) -> UtteranceResult:
+    """One utterance whose F0 in Hz is given by frames, its tokens lasting so many frames in both."""
+    tokens = tuple("a" if place % 2 else "" for place in range(len(spans[0])))
+    durations = {side: np.array(span) * HOP for side, span in zip(("reference", "system"), spans, strict=True)}
+    contour = Contour(HOP, np.array(recorded), np.array(said), *(token_starts(span, HOP) for span in spans))
+    return result({"duration": durations["system"]}, {"duration": durations["reference"]}, tokens, contour=contour)
+
+
+def test_errors_of_frames_are_those_of_the_definition() -> None:
+    """arXiv 1803.09047, section 4.2, counted by hand: 10 frames, of which 5 are voiced in both."""
+    recorded = [0, 0, 100, 100, 100, 100, 100, 100, 0, 0]
+    said = [0, 90, 100, 119, 121, 80, 79, 0, 0, 50]
+    one = heard(recorded, said, ([1, 8, 1], [1, 8, 1]))
+    values = {name: METRICS[name].of(one) for name in ("gpe", "vde", "ffe")}
+    # 121 and 79 are more than a fifth off; one frame lost its voice, two got one.
+    assert values == pytest.approx({"gpe": 2 / 5, "vde": 3 / 10, "ffe": 5 / 10})
+    logs = np.log(np.array([100, 119, 121, 80, 79]) / 100)
+    assert METRICS["frame_log_f0_rmse"].of(one) == pytest.approx(np.sqrt(np.mean(logs**2)))
+    assert METRICS["frame_log_f0_correlation"].of(one) is None  # a recording that does not move
+
+
+@given(st.integers(0, 10**6))
+def test_frames_agree_with_scipy_and_are_free_of_how_long_words_last(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    f0 = np.where(rng.random(24) < 0.7, rng.uniform(80, 300, 24), 0.0)
+    other = np.where(rng.random(24) < 0.7, rng.uniform(80, 300, 24), 0.0)
+    one = heard(list(f0), list(other), ([4, 16, 4], [4, 16, 4]))
+    both = (f0 > 0) & (other > 0)
+    if both.sum() >= 3:
+        expected = scipy.stats.pearsonr(np.log(f0[both]), np.log(other[both])).statistic
+        assert METRICS["frame_log_f0_correlation"].of(one) == pytest.approx(expected)
+    # The same said twice as slowly is the same.
+    slow = heard(list(f0), list(np.repeat(other, 2)), ([4, 16, 4], [8, 32, 8]))
+    for name in ("gpe", "vde", "ffe", "frame_log_f0_rmse"):
+        assert METRICS[name].of(slow) == METRICS[name].of(one)
+
+
+def test_a_table_counts_frames_and_pauses_of_all_sentences_together() -> None:
+    short = replace(heard([100] * 4, [200] * 4, ([1, 2, 1], [1, 2, 1])), id="a", sentence="a")
+    long = replace(heard([100] * 12, [100] * 12, ([1, 10, 1], [1, 10, 1])), id="b", sentence="b")
+    assert overall([short, long])["gpe"] == pytest.approx(4 / 16)
+
+
+def paused(recorded: list[float], said: list[float], name: str) -> UtteranceResult:
+    """An utterance with pauses of so many seconds between its words."""
+
+    def durations(gaps: list[float]) -> list[float]:
+        return [0.1, *(value for gap in gaps for value in (0.3, gap)), 0.3, 0.2]
+
+    tokens = ("", *(part for _ in recorded for part in ("a", "")), "a", "")
+    return replace(
+        result({"duration": durations(said)}, {"duration": durations(recorded)}, tokens, name), sentence=name
+    )
+
+
+def test_pauses_are_told_as_sklearn_tells_them() -> None:
+    pairs = [([0.2, 0.0, 0.04, 0.3], [0.1, 0.06, 0.0, 0.0]), ([0.0, 0.5], [0.0, 0.05]), ([0.0], [0.3])]
+    results = [paused(*pair, name=str(place)) for place, pair in enumerate(pairs)]
+    truth, told = (np.concatenate([np.array(pair[side]) >= 0.05 for pair in pairs]) for side in (0, 1))
+    found = overall(results)
+    assert found["pause_precision"] == pytest.approx(precision_score(truth, told))
+    assert found["pause_recall"] == pytest.approx(recall_score(truth, told))
+    # Of a sentence without pauses there is no share.
+    assert METRICS["pause_precision"].of(paused([0.2], [0.0], "x")) is None
+
+
+def test_rates_ends_and_phones_are_measured() -> None:
+    one = paused([0.0], [0.4], "x")
+    assert METRICS["rate_error"].of(one) == 0 and METRICS["end_rmse"].of(one) == 0
+    slow = result({"duration": [0.1, 0.6, 0.5]}, {"duration": [0.1, 0.3, 0.2]}, ("", "a", ""))
+    assert METRICS["rate_error"].of(slow) == pytest.approx(np.log(2))
+    assert METRICS["end_rmse"].of(slow) == pytest.approx(300)
+    sides = [
+        TokenMeasures(np.full(4, NAN), np.zeros(4), np.array(values))
+        for values in ([0.1, 0.2, 0.3, 0.1], [0.3, 0.2, 0.1, 0.9])
+    ]
+    phones = Phones((True, True, True, False), *sides)
+    assert METRICS["phone_duration_rmse"].of(replace(slow, phones=phones)) == pytest.approx(1000 * np.sqrt(0.08 / 3))
+    assert METRICS["phone_duration_rmse"].of(slow) is None
+
+
+def test_durations_are_explained_as_sklearn_says() -> None:
+    results = speak(0.6, 0.1, 0.05)
+    counts = resample_counts(24, 50, 0)
+    found = variations(results, counts)
+    for name, side in (("phone_duration_r2", "phones"), ("pause_r2", "slots"), ("end_r2", "end")):
+        truth, told = [], []
+        for one in results:
+            assert one.phones is not None
+            if side == "phones":
+                spoken = np.array(one.phones.spoken)
+                truth.append(one.phones.reference.duration[spoken])
+                told.append(one.phones.system.duration[spoken])
+            else:
+                slots = [-1] if side == "end" else range(one.words[0] + 1, one.words[-1], 2)
+                truth.append(one.reference.duration[list(slots)])
+                told.append(one.system.duration[list(slots)])
+        flat = np.concatenate(truth)
+        if np.ptp(flat) == 0:
+            assert name not in found  # pauses that never differ have no variance to explain
+        else:
+            assert found[name].value == pytest.approx(r2_score(flat, np.concatenate(told)))
+    assert {"phone_log_f0_jsd", "phone_energy_wasserstein", "phone_log_duration_delta_sd"} <= set(found)
+    logs = [
+        np.log(side.duration[np.array(one.phones.spoken)])
+        for one in results
+        if one.phones
+        for side in (one.phones.system,)
+    ]
+    assert found["phone_log_duration_sd"].value == pytest.approx(np.std(np.concatenate(logs)), rel=0.02)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import csv
 import io
 import json
 import re
@@ -21,9 +22,10 @@ from prosody_tts.evaluation.results import UtteranceResult, read_results, write_
 from prosody_tts.evaluation.summary import COLUMNS, Row, summarise
 from prosody_tts.report import figures, papers
 from prosody_tts.report.build import build
+from prosody_tts.report.grids import markdown
 from prosody_tts.report.page import audio_data, choose
 from prosody_tts.report.provenance import Provenance
-from prosody_tts.report.table import Table, markdown, number, p_value, percent, plus_minus
+from prosody_tts.report.table import Table, number, p_value, percent, plus_minus, tables
 
 PROVENANCE = Provenance(
     corpus="testbed",
@@ -116,8 +118,10 @@ def test_the_same_inputs_give_the_same_bytes(built, tmp_path) -> None:
         "metrics.png",
         "pairs.json",
         "provenance.json",
+        "table.csv",
         "table.json",
         "table.md",
+        "table.tex",
     ]
     for name in names:
         assert (tmp_path / name).read_bytes() == (root / "report" / name).read_bytes(), name
@@ -269,7 +273,7 @@ def test_numbers_read_like_numbers() -> None:
 
 def test_bars_in_texts_do_not_break_markdown() -> None:
     rows = [Row("a|b", "mcd", 4.0, None, None, 1, "dB", "lower")]
-    assert "| a\\|b |" in markdown(Table.of(rows), PROVENANCE)
+    assert "| a\\|b |" in markdown(tables(Table.of(rows), PROVENANCE))
 
 
 def test_examples_are_spread_over_sentences_not_picked() -> None:
@@ -294,3 +298,18 @@ def test_the_papers_figures_name_their_source() -> None:
         "camp_oracle": "69 ± 6",
     }
     assert [papers.MUSHRA_ABLATION[name].value for name in ("camp_syntax", "camp_bert", "camp")] == [63.9, 66.5, 66.3]
+
+
+def test_the_table_is_printed_as_latex_and_read_as_numbers(built) -> None:
+    root, *_ = built
+    source = (root / "report" / "table.tex").read_text()
+    assert source.count(r"\toprule") == source.count(r"\end{tabular}") > 1 and r"\downarrow" in source
+    for block in source.split(r"\begin{tabular}{")[1:]:
+        columns, _, body = block.partition("}")
+        lines = [line for line in body.partition(r"\end{tabular}")[0].splitlines() if line.endswith(r"\\")]
+        assert len(lines) > 1 and {line.count(" & ") + 1 for line in lines} == {len(columns)}
+    with (root / "report" / "table.csv").open() as stream:
+        written = list(csv.DictReader(stream))
+    rows = json.loads((root / "report" / "table.json").read_text())
+    assert [float(row["value"]) for row in written] == [row["value"] for row in rows]
+    assert [row["low"] for row in written] == ["" if row["low"] is None else str(row["low"]) for row in rows]

@@ -31,7 +31,7 @@ from prosody_tts.evaluation.listeners import load as load_listener
 from prosody_tts.evaluation.listeners.contract import heard as heard_by
 from prosody_tts.evaluation.measure import mcd, measure_speech, mel_l1, token_starts, warp
 from prosody_tts.evaluation.metrics import overall
-from prosody_tts.evaluation.results import Contour, Readout, UtteranceResult, write_results
+from prosody_tts.evaluation.results import Contour, Phones, Readout, UtteranceResult, write_results
 from prosody_tts.language_synthesis import CodeSpeaker
 from prosody_tts.pipeline import Stage
 from prosody_tts.synthesis import Speech, Synthesizer, write_wave
@@ -251,12 +251,18 @@ def _measure(
         mcd=mcd(recording.mel, speech.mel, index),
         contour=Contour(
             hop_seconds=hop,
-            reference_f0=recording.f0.astype(np.float64),
-            system_f0=measured.f0.astype(np.float64),
+            # As it is kept, so that a figure is the same before and after.
+            reference_f0=np.round(recording.f0.astype(np.float64), 2),
+            system_f0=np.round(measured.f0.astype(np.float64), 2),
             reference_starts=token_starts(reference_tokens, hop),
             system_starts=token_starts(system_tokens, hop),
         ),
         audio=str(audio),
+        phones=Phones(
+            tuple(_spoken_phones(sentence)),
+            measure_speech(recording.mel, recording.f0, recording.energy, recording.durations, hop),
+            measure_speech(measured.mel, measured.f0, measured.energy, speech.durations, hop),
+        ),
         attention=None if speech.attended is None else judge(speech.attended, _spoken_phones(sentence), speech.stopped),
     )
 

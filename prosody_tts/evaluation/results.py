@@ -57,8 +57,37 @@ class Drawn:
 
 
 @dataclass(frozen=True, eq=False)
+class Phones:
+    """Prosody of every phone P, slots of pauses included, in the units of ``TokenMeasures``.
+
+    Attributes:
+        spoken: [P] which are said; the others are slots of pauses.
+        reference: measures of the recording.
+        system: measures of the synthesised audio, with the system's own predicted durations.
+    """
+
+    spoken: tuple[bool, ...]
+    reference: TokenMeasures
+    system: TokenMeasures
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {
+            "spoken": list(self.spoken),
+            "reference": self.reference.to_dict(),
+            "system": self.system.to_dict(),
+        }
+
+    @staticmethod
+    def from_dict(data: dict[str, Any]) -> Phones:
+        """The inverse of ``to_dict``."""
+        sides = {name: TokenMeasures.from_dict(data[name]) for name in ("reference", "system")}
+        return Phones(tuple(map(bool, data["spoken"])), **sides)
+
+
+@dataclass(frozen=True, eq=False)
 class Contour:
-    """F0 over time, for figures.
+    """F0 over time.
 
     Attributes:
         hop_seconds: seconds between frames.
@@ -109,6 +138,7 @@ class UtteranceResult:
         factors: what a controlled corpus planted (``data_modules.corpora.contract.Utterance.factors``).
         readout: the decoder's read-out head, where the system has one.
         contour: F0 over time, where it was kept.
+        phones: measures of every phone, where they were kept.
         attention: whether the system's attention read the sentence (``attention.Attention``); none where it has none.
         cut: whether a guard of length ended the sentence, of systems that say when they have finished; else none.
         heard: what a recogniser wrote of the synthesised audio, as it wrote it; none where nobody listened.
@@ -129,6 +159,7 @@ class UtteranceResult:
     factors: dict[str, Any] = field(default_factory=dict)
     readout: Readout | None = None
     contour: Contour | None = None
+    phones: Phones | None = None
     attention: Attention | None = None
     cut: bool | None = None
     heard: str | None = None
@@ -162,6 +193,7 @@ class UtteranceResult:
             "mel_l1": self.mel_l1,
             "mcd": self.mcd,
             "contour": None if self.contour is None else self.contour.to_dict(),
+            "phones": None if self.phones is None else self.phones.to_dict(),
             "audio": self.audio,
             "attention": self.attention,
             "cut": self.cut,
@@ -171,7 +203,7 @@ class UtteranceResult:
     @staticmethod
     def from_dict(data: dict[str, Any]) -> UtteranceResult:
         """The inverse of ``to_dict``."""
-        readout, contour = data.get("readout"), data.get("contour")
+        readout, contour, phones = data.get("readout"), data.get("contour"), data.get("phones")
         return UtteranceResult(
             id=data["id"],
             sentence=data["sentence"],
@@ -186,6 +218,7 @@ class UtteranceResult:
             factors=data.get("factors", {}),
             readout=None if readout is None else Readout.from_dict(readout),
             contour=None if contour is None else Contour.from_dict(contour),
+            phones=None if phones is None else Phones.from_dict(phones),
             attention=data.get("attention"),
             cut=data.get("cut"),
             heard=data.get("heard"),

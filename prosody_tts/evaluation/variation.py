@@ -17,6 +17,7 @@ from prosody_tts.evaluation.distributions import GRIDS, Grid, Pair, Statistic
 from prosody_tts.evaluation.effects import Share
 from prosody_tts.evaluation.measure import Floats
 from prosody_tts.evaluation.metrics import Better, nanmean
+from prosody_tts.evaluation.metrics.durations import between_words
 from prosody_tts.evaluation.results import UtteranceResult, by_speaker
 
 #: Seconds in which pauses are counted, as in ``data_modules.labels``.
@@ -64,6 +65,37 @@ def pause(group: Renditions, whose: Whose) -> Pair | None:
     """``log(1 + seconds / FRAME)`` of every slot between two words."""
     found = _durations(group, whose, [word + 1 for word in group[0].words[:-1]])
     return None if found is None else Pair(*(np.log1p(values / FRAME) for values in found))
+
+
+def _phones(group: Renditions, whose: Whose, name: Literal["log_f0", "energy", "duration"]) -> Pair | None:
+    """A measure of every phone that is said, of the recordings and on the system's audio."""
+    if whose == "drawn" or any(result.phones is None or result.readout is None for result in group):
+        return None  # nobody draws phones, and recordings through a vocoder are no system's speech
+    sides = [
+        [getattr(side, name)[np.array(kept.spoken)] for side in (kept.reference, kept.system)]
+        for kept in (result.phones for result in group)
+        if kept is not None
+    ]
+    return Pair(np.stack([recorded for recorded, _ in sides]), np.stack([said for _, said in sides]))
+
+
+def phone_log_f0(group: Renditions, whose: Whose) -> Pair | None:
+    """Mean log F0 of every phone, on the audio."""
+    return _phones(group, whose, "log_f0")
+
+
+def phone_energy(group: Renditions, whose: Whose) -> Pair | None:
+    """Mean log energy of every phone, on the audio."""
+    return _phones(group, whose, "energy")
+
+
+def phone_log_duration(group: Renditions, whose: Whose) -> Pair | None:
+    """Natural log of every phone's seconds."""
+    found = _phones(group, whose, "duration")
+    if found is None:
+        return None
+    with np.errstate(divide="ignore"):
+        return Pair(*(np.where(values > 0, np.log(values), np.nan) for values in found))
 
 
 def _residuals(group: Renditions, whose: Whose) -> Pair | None:
@@ -148,8 +180,10 @@ class _Measured:
     statistics: tuple[str, ...]
     recorded: tuple[str, ...]
     diversity: bool
+    drawn: bool = True
 
 
+_PHONES = (("jsd", "wasserstein", "sd", "delta_sd"), ("sd", "delta_sd"), False, False)
 _WORDS = (("jsd", "wasserstein", "sd", "delta_sd"), ("sd", "delta_sd"), True)
 _SENTENCES = (("jsd", "sd"), ("sd",), False)
 MEASURES: dict[str, _Measured] = {
@@ -158,6 +192,9 @@ MEASURES: dict[str, _Measured] = {
     ),
     "log_duration": _Measured(log_duration, "word duration", "words' log duration", "nats", *_WORDS),
     "pause": _Measured(pause, "pause", "log(1 + frames of 12.5 ms) of pauses between words", "nats", *_WORDS),
+    "phone_log_f0": _Measured(phone_log_f0, "phone F0", "phones' mean log F0, on the audio", "log Hz", *_PHONES),
+    "phone_energy": _Measured(phone_energy, "phone energy", "phones' mean log energy, on the audio", "nats", *_PHONES),
+    "phone_log_duration": _Measured(phone_log_duration, "phone duration", "phones' log duration", "nats", *_PHONES),
     "register": _Measured(
         register, "register (random)", "mean log F0 of a rendition less its sentence's own mean", "log Hz", *_SENTENCES
     ),
@@ -215,13 +252,65 @@ def _variations() -> dict[str, Variation]:
     for name, measured in MEASURES.items():
         found += [_one(name, key, "point", distributions.STATISTICS[key], "") for key in measured.statistics]
         found += [_one(name, key, "point", distributions.RECORDED[key], "_human") for key in measured.recorded]
-        found += [_one(name, key, "drawn", distributions.STATISTICS[key], "_drawn") for key in measured.statistics]
-        found.append(_share(name))
+        if measured.drawn:
+            found += [_one(name, key, "drawn", distributions.STATISTICS[key], "_drawn") for key in measured.statistics]
+            found.append(_share(name))
         if measured.diversity:
             found.append(_one(name, "diversity", "drawn", distributions.DIVERSITY, ""))
-    return {one.name: one for one in found}
+    return {one.name: one for one in (*found, *FITS)}
 
 
+def _r_squared(
+    name: str, label: str, what: str, of: Callable[[UtteranceResult], tuple[Floats, Floats] | None]
+) -> Variation:
+    """Share of the recordings' variance of durations that a system's explain, of all sentences together."""
+
+    def sums(group: Renditions) -> Floats | None:
+        pairs = [pair for pair in map(of, group) if pair is not None]
+        if not pairs:
+            return None
+        y, p = (np.concatenate(side) for side in zip(*pairs, strict=True))
+        return np.array([len(y), y.sum(), (y * y).sum(), ((y - p) ** 2).sum()])
+
+    def value(total: Floats) -> Floats:
+        n, y, yy, missed = np.moveaxis(total, -1, 0)
+        spread = yy - y * y / np.maximum(n, 1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(spread > 0, 1 - missed / spread, np.nan)
+
+    definition = (
+        f"Share of the variance of {what}, over all sentences together, that the durations the system predicts "
+        "explain: 1 less the mean squared error over the variance; below 0 for worse than their mean."
+    )
+    return Variation(name, label, "", definition, "higher", 1.0, sums, value)
+
+
+def _phone_seconds(result: UtteranceResult) -> tuple[Floats, Floats] | None:
+    if result.phones is None or result.readout is None:
+        return None
+    spoken = np.array(result.phones.spoken)
+    return result.phones.reference.duration[spoken], result.phones.system.duration[spoken]
+
+
+def _slot_seconds(
+    slots: Callable[[UtteranceResult], list[int]],
+) -> Callable[[UtteranceResult], tuple[Floats, Floats] | None]:
+    def of(result: UtteranceResult) -> tuple[Floats, Floats] | None:
+        if result.readout is None:
+            return None
+        return result.reference.duration[slots(result)], result.system.duration[slots(result)]
+
+    return of
+
+
+#: How well durations are explained, of phones, of pauses within sentences, and of the silence at their ends.
+FITS = (
+    _r_squared("phone_duration_r2", "phone duration R²", "phones' seconds", _phone_seconds),
+    _r_squared("pause_r2", "pause R²", "seconds of pauses between words", _slot_seconds(between_words)),
+    _r_squared(
+        "end_r2", "sentence end R²", "seconds after the last word", _slot_seconds(lambda one: [len(one.tokens) - 1])
+    ),
+)
 #: Every figure by name, in the order of tables.
 VARIATIONS: dict[str, Variation] = _variations()
 

@@ -305,7 +305,7 @@ def need(
     from prosody_tts.listening.exchange import read_files
     from prosody_tts.listening.power import TYPICAL, components, listeners_needed
     from prosody_tts.listening.ratings import Ratings
-    from prosody_tts.report.table import terminal_grid
+    from prosody_tts.report.grids import Grid, terminal
 
     spread, source = TYPICAL, "variances with which CAMP's published interval comes about"
     if pilot:
@@ -319,4 +319,4 @@ def need(
         f"{share:g} % of {gap:g} points, power {power:g}, level .05; {source}: between listeners "
         f"{spread.listeners:.1f}, between sentences {spread.items:.1f}, of ratings {spread.rest:.0f} squared points."
     )
-    output().print(terminal_grid(("sentences", "listeners"), lines, [told]))
+    output().print(terminal([Grid("Listeners needed", ("sentences", "listeners"), lines)], [told]))

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,11 +14,13 @@ from prosody_tts.files import write_json, write_text
 from prosody_tts.listening.analysis import Analysis, Standing
 from prosody_tts.listening.pairwise import Difference, Test
 from prosody_tts.listening.power import TYPICAL, listeners_needed
+from prosody_tts.report import grids as tables
 from prosody_tts.report.drawing import FONT, HUES, INK, MUTED, PAPER, RULE, blank, settings, write_png
 from prosody_tts.report.figures import Style, styles, svg
+from prosody_tts.report.grids import Grid
 from prosody_tts.report.page import safe, template
 from prosody_tts.report.papers import GAP_CLOSED, MUSHRA, MUSHRA_ABLATION, PREFERENCE, Figure
-from prosody_tts.report.table import markdown_grid, p_value, percent, terminal_grid
+from prosody_tts.report.table import p_value, percent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
@@ -47,15 +46,6 @@ MEANINGS = (
         "Matched-pairs rank-biserial correlation: from −1, all ratings for the second, to 1, all for the first.",
     ),
 )
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A table of text."""
-
-    title: str
-    heads: tuple[str, ...]
-    lines: tuple[tuple[str, ...], ...]
 
 
 def points(value: float) -> str:
@@ -210,76 +200,7 @@ def notes(analysis: Analysis) -> list[str]:
 
 def terminal(analysis: Analysis) -> Group:
     """The tables, and what they are of."""
-    from rich.console import Group
-    from rich.text import Text
-
-    blocks: list[Any] = []
-    for grid in grids(analysis):
-        blocks += [Text(f"\n{grid.title}", style="bold"), terminal_grid(grid.heads, grid.lines, [])]
-    return Group(*blocks, *(Text(line, style="dim") for line in notes(analysis)))
-
-
-def markdown(analysis: Analysis) -> str:
-    """The same as Markdown."""
-    lines: list[str] = []
-    for grid in grids(analysis):
-        lines += [f"## {grid.title}", "", *markdown_grid(grid.heads, grid.lines), ""]
-    lines += [f"- {note}" for note in notes(analysis)]
-    lines += ["", *(f"- {name}: {meaning}" for name, meaning in MEANINGS)]
-    return "\n".join(lines) + "\n"
-
-
-def as_csv(grid: Grid) -> str:
-    """A table as CSV."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(grid.heads)
-    writer.writerows(grid.lines)
-    return stream.getvalue()
-
-
-#: Characters that LaTeX takes for its own, and what is written for them.
-_TEX = {
-    **{character: f"\\{character}" for character in "&%$#_{}"},
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "±": r"$\pm$",
-    "−": "$-$",
-    "—": "---",
-    "|": r"$|$",
-    "<": "$<$",
-    "▲": r"$\uparrow$",
-    "▼": r"$\downarrow$",
-    "\u00a0": "~",
-}
-
-
-def tex(text: str) -> str:
-    """Text as LaTeX."""
-    return "".join(_TEX.get(character, character) for character in text)
-
-
-def latex(grid: Grid, note: str) -> str:
-    """A table as a LaTeX table of booktabs, its first column to the left."""
-    columns = "l" + "r" * (len(grid.heads) - 1)
-    body = [" & ".join(map(tex, line)) + r" \\" for line in grid.lines]
-    return "\n".join(
-        [
-            r"\begin{table}",
-            r"\centering",
-            rf"\caption{{{tex(grid.title)}. {tex(note)}}}",
-            rf"\begin{{tabular}}{{{columns}}}",
-            r"\toprule",
-            " & ".join(map(tex, grid.heads)) + r" \\",
-            r"\midrule",
-            *body,
-            r"\bottomrule",
-            r"\end{tabular}",
-            r"\end{table}",
-            "",
-        ]
-    )
+    return tables.terminal(grids(analysis), notes(analysis))
 
 
 def boxes(analysis: Analysis, style: dict[str, Style]) -> Drawing:
@@ -338,11 +259,12 @@ def write_outcome(folder: Path, analysis: Analysis, title: str, origin: Sequence
         origin: lines of its end: files, command, code.
     """
     found = grids(analysis)
-    write_text(folder / "table.md", markdown(analysis))
-    note = " ".join(notes(analysis)[:1])
-    write_text(folder / "table.tex", "\n".join(latex(grid, note) for grid in found))
+    meanings = [f"{name}: {meaning}" for name, meaning in MEANINGS]
+    write_text(folder / "table.md", tables.markdown(found, [*notes(analysis), *meanings], titled=True))
+    write_text(folder / "table.tex", tables.latex(found, notes(analysis)[:1]))
     for grid in found:
-        write_text(folder / f"{grid.title.split(' (')[0].lower().replace(' ', '_')}.csv", as_csv(grid))
+        name = grid.title.split(" (")[0].lower().replace(" ", "_")
+        write_text(folder / f"{name}.csv", tables.as_csv(grid.heads, grid.lines))
     write_json(
         folder / "analysis.json",
         {

@@ -10,14 +10,15 @@ from prosody_tts.errors import UserError
 from prosody_tts.evaluation.pairs import Pair
 from prosody_tts.evaluation.results import read_results
 from prosody_tts.evaluation.summary import Row, compare_systems, summarise
-from prosody_tts.files import read_json, write_json, write_text
+from prosody_tts.files import read_json, write_json
 from prosody_tts.report import figures
 from prosody_tts.report.distributions import distribution_figures
 from prosody_tts.report.drawing import write_png
+from prosody_tts.report.grids import write_tables
 from prosody_tts.report.page import Spoken, choose, write_page
 from prosody_tts.report.papers import ORACLES
 from prosody_tts.report.provenance import Provenance
-from prosody_tts.report.table import Table, markdown, terminal
+from prosody_tts.report.table import Table, longest, tables, terminal
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -91,7 +92,8 @@ def build(
     write_json(folder / "table.json", [row.to_dict() for row in rows])
     write_json(folder / "pairs.json", [pair.to_dict() for pair in table.pairs])
     write_json(folder / "provenance.json", provenance.to_dict())
-    write_text(folder / "table.md", markdown(table, provenance))
+    found = tables(table, provenance)
+    write_tables(folder, [*found, longest(table)], [row.to_dict() for row in rows], found)
     write_page(folder / "index.html", table, spoken, heard, provenance, lower, confidence, resamples, examples)
     return terminal(table, provenance)
 

@@ -12,10 +12,11 @@ from prosody_tts.evaluation.labels import LabelResult, read_label_results
 from prosody_tts.evaluation.pairs import Pair
 from prosody_tts.evaluation.results import by_renditions
 from prosody_tts.evaluation.summary import Row
-from prosody_tts.files import read_json, write_json, write_text
+from prosody_tts.files import read_json, write_json
 from prosody_tts.report.drawing import write_png
+from prosody_tts.report.grids import write_tables
 from prosody_tts.report.labels_page import Drawings, write_page
-from prosody_tts.report.labels_table import LabelTable, markdown, terminal
+from prosody_tts.report.labels_table import LabelTable, longest, tables, terminal
 from prosody_tts.report.provenance import Provenance
 
 if TYPE_CHECKING:
@@ -73,7 +74,8 @@ def build(
     write_json(folder / "table.json", [row.to_dict() for row in table.rows])
     write_json(folder / "pairs.json", [pair.to_dict() for pair in table.pairs])
     write_json(folder / "provenance.json", provenance.to_dict())
-    write_text(folder / "table.md", markdown(table, provenance))
+    found = tables(table, provenance)
+    write_tables(folder, [*found, longest(table)], [row.to_dict() for row in table.rows], found)
     write_page(folder / "index.html", table, drawings, provenance, confidence, resamples, examples)
     return terminal(table, provenance)
 

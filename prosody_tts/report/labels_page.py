@@ -189,10 +189,10 @@ def _dimension(name: str, drawings: Drawings) -> dict[str, Any]:
     def drawn(kind: str, figure: Figure) -> Any:
         return safe(figures.svg(figure, f"{name}-{kind}", f"{HEADINGS[name]}: {kind} by system", style=drawings.style))
 
-    heads, lines = spreads(drawings.table, name)
+    spread = spreads(drawings.table, name)
     return {
-        "spread_heads": heads[1:],
-        "spread_lines": lines,
+        "spread_heads": spread.heads[1:],
+        "spread_lines": spread.lines,
         "name": name,
         "heading": HEADINGS[name],
         "meaning": MEANINGS[name],

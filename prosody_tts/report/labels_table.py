@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from prosody_tts.evaluation.label_metrics import METRICS, LabelMetric
 from prosody_tts.evaluation.pairs import MATRIX, Pair, cell, letters
 from prosody_tts.evaluation.summary import Row
+from prosody_tts.report import grids
+from prosody_tts.report.grids import Grid
 from prosody_tts.report.papers import beside
 from prosody_tts.report.provenance import Provenance
-from prosody_tts.report.table import count, interval, markdown_grid, number, plus_minus, seeds_note, terminal_grid
+from prosody_tts.report.table import count, interval, number, plus_minus, seeds_note
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -124,13 +126,13 @@ def headings(metrics: Sequence[LabelMetric]) -> list[str]:
     return [metric.label + (arrows[metric.better] if metric.contest else "") for metric in metrics]
 
 
-def _short(table: LabelTable) -> tuple[list[str], list[list[str]]]:
+def _short(table: LabelTable) -> Grid:
     body = []
     told = {name: table.letters(name) for name in table.main}
     for system in table.systems:
         found = [(table.cell(system, name), told[name].get(system, "")) for name in table.main]
         body.append([system, *("—" if row is None else f"{plus_minus(row)} {mark}".rstrip() for row, mark in found)])
-    return ["system", *headings([METRICS[name] for name in table.main])], body
+    return Grid("Systems", ["system", *headings([METRICS[name] for name in table.main])], body)
 
 
 def matrix(table: LabelTable, metric: str) -> list[list[str]]:
@@ -139,14 +141,14 @@ def matrix(table: LabelTable, metric: str) -> list[list[str]]:
     return [[row, *(cell(row, column, of) for column in table.systems)] for row in table.systems]
 
 
-def spreads(table: LabelTable, dimension: str) -> tuple[list[str], list[list[str]]]:
-    """The table of a dimension's distribution: its heads and its lines."""
+def spreads(table: LabelTable, dimension: str) -> Grid:
+    """A dimension's distribution."""
     metrics = table.distribution(dimension)
     body = []
     for system in table.systems:
         found = (table.cell(system, metric.name) for metric in metrics)
         body.append([system, *("—" if row is None else number(row.value) for row in found)])
-    return ["system", *headings(metrics)], body
+    return Grid(f"Distribution: {dimension}", ["system", *headings(metrics)], body)
 
 
 #: How to read letters.
@@ -172,21 +174,23 @@ def _notes(table: LabelTable, provenance: Provenance) -> list[str]:
 
 def terminal(table: LabelTable, provenance: Provenance) -> Group:
     """A rich renderable: the short table and the footer."""
-    return terminal_grid(*_short(table), _notes(table, provenance))
+    return grids.terminal([_short(table)], _notes(table, provenance))
 
 
-def markdown(table: LabelTable, provenance: Provenance) -> str:
-    """The short table, the footer and every metric as Markdown."""
-    titles, short = _short(table)
-    lines = [*markdown_grid(titles, short), "", *(f"- {note}" for note in _notes(table, provenance))]
-    for name in table.tested():
-        lines += ["", f"## Pairs: {METRICS[name].label}", "", MATRIX, ""]
-        lines += markdown_grid(["", *table.systems], matrix(table, name))
-    for dimension in table.dimensions:
-        lines += ["", f"## Distribution: {dimension}", "", *markdown_grid(*spreads(table, dimension))]
+def tables(table: LabelTable, provenance: Provenance) -> list[Grid]:
+    """Every table but the longest: the short one with the footer, pairs, distributions, the papers'."""
+    found = [replace(_short(table), notes=_notes(table, provenance))]
+    found += [
+        Grid(f"Pairs: {METRICS[name].label}", ["", *table.systems], matrix(table, name), [MATRIX])
+        for name in table.tested()
+    ]
+    found += [spreads(table, dimension) for dimension in table.dimensions]
     for block in beside(table.dimensions):
-        lines += ["", f"## In the papers: {block.title}", "", *markdown_grid(block.heads, block.lines), ""]
-        lines += [f"- {note}" for note in (*block.notes, *block.sources)]
-    body = [[row.system, row.metric, number(row.value), interval(row) or "—", count(row)] for row in table.rows]
-    lines += ["", "## Every metric", "", *markdown_grid(["system", "metric", "value", "interval", "n"], body)]
-    return "\n".join(lines) + "\n"
+        found.append(Grid(f"In the papers: {block.title}", block.heads, block.lines, [*block.notes, *block.sources]))
+    return found
+
+
+def longest(table: LabelTable) -> Grid:
+    """Every metric of every system."""
+    lines = [[row.system, row.metric, number(row.value), interval(row) or "—", count(row)] for row in table.rows]
+    return Grid("Every metric", ["system", "metric", "value", "interval", "n"], lines)

@@ -247,10 +247,12 @@ def _distributions(table: Table, systems: Mapping[str, Spoken], style: Mapping[s
     found = []
     for measure, figure in drawn.items():
         label = MEASURES[measure].label
-        heads, lines = spreads(table, measure)
+        spread = spreads(table, measure)
         drawing = safe(figures.svg(figure, f"d-{measure}", f"Distribution of {label} by system", style=style))
         what = MEASURES[measure].what
-        found.append({"label": label, "what": what, "heads": heads[1:], "lines": lines, "drawing": drawing})
+        found.append(
+            {"label": label, "what": what, "heads": spread.heads[1:], "lines": spread.lines, "drawing": drawing}
+        )
     return found
 
 

@@ -16,11 +16,13 @@ from prosody_tts.evaluation.pairs import MATRIX, Pair, cell, compare, of_metric
 from prosody_tts.evaluation.recognition import DEFINITIONS, Errors, Transcript, rates, read_transcripts
 from prosody_tts.evaluation.summary import Row
 from prosody_tts.files import read_json, write_json, write_text
+from prosody_tts.report import grids
 from prosody_tts.report.drawing import HUES, write_png
 from prosody_tts.report.figures import Panel, panel_dots, styles, svg
+from prosody_tts.report.grids import Grid, write_tables
 from prosody_tts.report.page import choose, origin, safe, template
 from prosody_tts.report.provenance import Provenance
-from prosody_tts.report.table import count, interval, markdown_grid, number, plus_minus, seeds_note, terminal_grid
+from prosody_tts.report.table import count, interval, number, plus_minus, seeds_note
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -84,7 +86,7 @@ def build(
     write_json(folder / "table.json", [row.to_dict() for row in table.rows])
     write_json(folder / "pairs.json", [pair.to_dict() for pair in table.pairs])
     write_json(folder / "provenance.json", provenance.to_dict())
-    write_text(folder / "table.md", markdown(table, provenance))
+    write_tables(folder, tables(table, provenance), [row.to_dict() for row in table.rows])
     heard = {name: seeds[0] for name, seeds in runs.items()}
     write_page(folder / "index.html", table, figure, heard, provenance, confidence, examples)
     return terminal(table, provenance)
@@ -137,12 +139,12 @@ def drawing(table: RecognitionTable) -> Figure:
     return panel_dots(panels, table.systems, styles(table.systems))
 
 
-def _short(table: RecognitionTable) -> tuple[list[str], list[list[str]]]:
+def _short(table: RecognitionTable) -> Grid:
     body = []
     for system in table.systems:
         found = (table.cell(system, metric) for metric in table.metrics)
         body.append([system, *("—" if row is None else plus_minus(row) for row in found)])
-    return ["system", *(DEFINITIONS[metric][0] for metric in table.metrics)], body
+    return Grid("Recognisers", ["system", *(DEFINITIONS[metric][0] for metric in table.metrics)], body)
 
 
 def _notes(table: RecognitionTable, provenance: Provenance) -> list[str]:
@@ -163,17 +165,17 @@ def _matrix(table: RecognitionTable) -> list[list[str]]:
 
 def terminal(table: RecognitionTable, provenance: Provenance) -> Group:
     """A rich renderable: the table and the footer."""
-    return terminal_grid(*_short(table), _notes(table, provenance))
+    return grids.terminal([_short(table)], _notes(table, provenance))
 
 
-def markdown(table: RecognitionTable, provenance: Provenance) -> str:
-    """The table, the footer, the tests and every rate as Markdown."""
-    titles, short = _short(table)
-    lines = [*markdown_grid(titles, short), "", *(f"- {note}" for note in _notes(table, provenance))]
-    lines += ["", "## Pairs: word errors", "", MATRIX, "", *markdown_grid(["", *table.systems], _matrix(table))]
-    body = [[row.system, row.metric, number(row.value), interval(row) or "—", count(row)] for row in table.rows]
-    lines += ["", "## Every rate", "", *markdown_grid(["system", "rate", "value", "interval", "n"], body)]
-    return "\n".join(lines) + "\n"
+def tables(table: RecognitionTable, provenance: Provenance) -> list[Grid]:
+    """The table with its footer, the tests, and every rate."""
+    lines = [[row.system, row.metric, number(row.value), interval(row) or "—", count(row)] for row in table.rows]
+    return [
+        replace(_short(table), notes=_notes(table, provenance)),
+        Grid("Pairs: word errors", ["", *table.systems], _matrix(table), [MATRIX]),
+        Grid("Every rate", ["system", "rate", "value", "interval", "n"], lines),
+    ]
 
 
 def write_page(
@@ -186,7 +188,7 @@ def write_page(
     examples: int,
 ) -> None:
     """Write the page, atomically."""
-    titles, short = _short(table)
+    short = _short(table)
     first = next(iter(heard.values()))
     by_id = {name: {one.id: one for one in found} for name, found in heard.items()}
     chosen = choose(first, examples)
@@ -195,8 +197,8 @@ def write_page(
         findings=_findings(table),
         facts=[("corpus", provenance.corpus), ("split", provenance.split), ("utterances", len(first))],
         confidence=f"{100 * confidence:g}",
-        heads=titles,
-        lines=short,
+        heads=short.heads,
+        lines=short.lines,
         figure=safe(svg(figure, "rates", "Rates by system", style=styles(table.systems))),
         matrix=MATRIX,
         systems=table.systems,

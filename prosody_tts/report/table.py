@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -11,13 +11,13 @@ from prosody_tts.evaluation.codes import CODES
 from prosody_tts.evaluation.pairs import MATRIX, Pair, cell
 from prosody_tts.evaluation.summary import COLUMNS, COPY_SYNTHESIS, Row
 from prosody_tts.evaluation.variation import MEASURES
+from prosody_tts.report import grids
+from prosody_tts.report.grids import Grid
 from prosody_tts.report.papers import ORACLES, beside_speech
 from prosody_tts.report.provenance import Provenance
 
 if TYPE_CHECKING:
     from rich.console import Group
-    from rich.table import Table as Grid
-    from rich.text import Text
 
 #: Metrics of the short table, most important first; those that no system has are left out.
 MAIN = (
@@ -265,90 +265,50 @@ def notes(table: Table, provenance: Provenance) -> list[str]:
 
 
 def terminal(table: Table, provenance: Provenance) -> Group:
-    """A rich renderable: the short table, the planted effects where there are some, and the footer."""
-    from rich import box
-    from rich.console import Group
-    from rich.table import Table as Grid
-    from rich.text import Text
+    """A rich renderable: the short table, how draws are distributed, the planted effects, and the footer."""
+    drawn = [spreads(table, name) for name in table.distributions() if _draws(table, name)]
+    coded = [tokenizers(table)] if table.coded() else []
+    return grids.terminal([short(table), *coded, *drawn, *_effects(table)], notes(table, provenance))
 
-    grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for index, title in enumerate(_headings(table)):
-        grid.add_column(Text(title), justify="left" if index == 0 else "right", no_wrap=index == 0)
-    for system in table.systems:
-        grid.add_row(*map(Text, _line(table, system)))
-    parts: list[Grid | Text] = [grid]
+
+def _draws(table: Table, measure: str) -> bool:
+    return any(name.endswith("_drawn") for name in table.distribution(measure))
+
+
+def _effects(table: Table) -> list[Grid]:
+    """Shares of planted effects, where there are some."""
     effects = [name for name in table.effects() if not name.endswith("_readout")]
-    if table.coded():
-        parts.append(_terminal_tokenizers(table))
-    parts += _terminal_distributions(table)
-    if effects:
-        shares = Grid(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", title="share of planted effects heard")
-        shares.title_justify, shares.title_style = "left", "italic"
-        shares.add_column("system", no_wrap=True)
-        for metric in effects:
-            shares.add_column(Text(COLUMNS[metric].label), justify="right")
-        for system in table.systems:
-            cells = [table.cell(system, metric) for metric in effects]
-            shares.add_row(Text(system), *(Text(share(row)) for row in cells))
-        parts.append(shares)
-    return Group(*parts, *(Text(line, style="dim") for line in notes(table, provenance)))
+    if not effects:
+        return []
+    lines = [[system, *(share(table.cell(system, metric)) for metric in effects)] for system in table.systems]
+    return [Grid("Share of planted effects heard", ["system", *(COLUMNS[name].label for name in effects)], lines)]
 
 
-def tokenizers(table: Table) -> tuple[list[str], list[list[str]]]:
-    """The table of tokenizers: its heads and its lines, of the systems that have one."""
+def short(table: Table) -> Grid:
+    """The short table."""
+    return Grid("Systems", _headings(table), [_line(table, system) for system in table.systems])
+
+
+def tokenizers(table: Table) -> Grid:
+    """Acoustic tokenizers: what is lost and what it costs, of the systems that have one."""
     metrics = table.tokenizers()
-    body = []
+    lines = []
     for system in table.coded():
         rows = [table.cell(system, metric) for metric in metrics]
-        body.append([system, *("—" if row is None else plus_minus(row) for row in rows)])
-    return ["system", *map(heading, metrics)], body
+        lines.append([system, *("—" if row is None else plus_minus(row) for row in rows)])
+    return Grid("Acoustic tokenizers", ["system", *map(heading, metrics)], lines)
 
 
-def _terminal_tokenizers(table: Table) -> Grid:
-    from rich import box
-    from rich.table import Table as Grid
-    from rich.text import Text
-
-    grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", title="acoustic tokenizers")
-    grid.title_justify, grid.title_style = "left", "italic"
-    heads, body = tokenizers(table)
-    for index, head in enumerate(heads):
-        grid.add_column(Text(head), justify="left" if index == 0 else "right", no_wrap=index == 0)
-    for line in body:
-        grid.add_row(*map(Text, line))
-    return grid
-
-
-def spreads(table: Table, measure: str) -> tuple[list[str], list[list[str]]]:
-    """The table of a measure's distribution: its heads and its lines, of the systems that have some."""
+def spreads(table: Table, measure: str) -> Grid:
+    """A measure's distribution, of the systems that have some."""
     metrics = table.distribution(measure)
-    body = []
+    lines = []
     for system in table.systems:
         rows = [table.cell(system, metric) for metric in metrics]
         if any(row is not None for row in rows):
-            body.append([system, *("—" if row is None else number(row.value) for row in rows)])
-    return ["system", *(COLUMNS[metric].label for metric in metrics)], body
-
-
-def _terminal_distributions(table: Table) -> list[Grid | Text]:
-    """How draws are distributed, where something was drawn."""
-    from rich import box
-    from rich.table import Table as Grid
-    from rich.text import Text
-
-    parts: list[Grid | Text] = []
-    for measure in table.distributions():
-        if not any(name.endswith("_drawn") for name in table.distribution(measure)):
-            continue
-        grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", title=f"{MEASURES[measure].label}, drawn")
-        grid.title_justify, grid.title_style = "left", "italic"
-        heads, body = spreads(table, measure)
-        for index, head in enumerate(heads):
-            grid.add_column(Text(head), justify="left" if index == 0 else "right", no_wrap=index == 0)
-        for line in body:
-            grid.add_row(*map(Text, line))
-        parts.append(grid)
-    return parts
+            lines.append([system, *("—" if row is None else number(row.value) for row in rows)])
+    heads = ["system", *(COLUMNS[metric].label for metric in metrics)]
+    return Grid(f"Distribution: {MEASURES[measure].label}", heads, lines)
 
 
 def count(row: Row) -> str:
@@ -386,26 +346,25 @@ def every(row: Row) -> list[str]:
     ]
 
 
-def markdown(table: Table, provenance: Provenance) -> str:
-    """The short table, the long one and the footer as Markdown."""
-    lines = markdown_grid(_headings(table), [_line(table, system) for system in table.systems])
-    lines += ["", *(f"- {_escape(note)}" for note in notes(table, provenance)), ""]
+def tables(table: Table, provenance: Provenance) -> list[Grid]:
+    """Every table but the longest: the short one with the footer, pairs, distributions, effects, the papers'."""
+    found = [replace(short(table), notes=notes(table, provenance))]
     for metric in table.tested():
-        systems, body = table.matrix(metric)
-        lines += [f"## Pairs: {COLUMNS[metric].label}", "", MATRIX, "", *markdown_grid(["", *systems], body), ""]
-    if table.coded():
-        lines += ["## Acoustic tokenizers", "", *markdown_grid(*tokenizers(table)), ""]
-    for measure in table.distributions():
-        lines += [f"## Distribution: {MEASURES[measure].label}", "", *markdown_grid(*spreads(table, measure)), ""]
+        systems, lines = table.matrix(metric)
+        found.append(Grid(f"Pairs: {COLUMNS[metric].label}", ["", *systems], lines, [MATRIX]))
+    found += [tokenizers(table)] if table.coded() else []
+    found += [spreads(table, measure) for measure in table.distributions()]
+    found += _effects(table)
     for block in beside_speech(table.systems):
-        lines += [f"## In the papers: {block.title}", "", *markdown_grid(block.heads, block.lines), ""]
-        lines += [*(f"- {note}" for note in (*block.notes, *block.sources)), ""]
-    lines += ["## Every metric", ""]
-    titles = ["system", "metric", "value", "interval", "unit", "n", "gap closed", "towards oracle", "p", "paper's gap"]
-    body = [[*every(row), paper(row)] for row in table.rows]
+        found.append(Grid(f"In the papers: {block.title}", block.heads, block.lines, [*block.notes, *block.sources]))
+    return found
+
+
+def longest(table: Table) -> Grid:
+    """Every metric of every system."""
+    heads = ["system", "metric", "value", "interval", "unit", "n", "gap closed", "towards oracle", "p", "paper's gap"]
     sources = dict.fromkeys(row.paper_source for row in table.rows if row.paper_source)
-    lines += [*markdown_grid(titles, body), "", *(f"- {_escape(source)}" for source in sources)]
-    return "\n".join(lines) + "\n"
+    return Grid("Every metric", heads, [[*every(row), paper(row)] for row in table.rows], list(sources))
 
 
 def p_value(p: float | None) -> str:
@@ -413,28 +372,3 @@ def p_value(p: float | None) -> str:
     if p is None:
         return "—"
     return "< .001" if p < 0.001 else f"{p:.3f}"
-
-
-def _escape(text: str) -> str:
-    return text.replace("|", "\\|")
-
-
-def markdown_grid(titles: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a Markdown table, the first column to the left."""
-    rows = [titles, ["---"] + ["---:"] * (len(titles) - 1), *body]
-    return ["| " + " | ".join(_escape(cell) for cell in row) + " |" for row in rows]
-
-
-def terminal_grid(titles: Sequence[str], body: Sequence[Sequence[str]], notes: Sequence[str]) -> Group:
-    """A rich renderable: a table, the first column to the left, and dim lines below it."""
-    from rich import box
-    from rich.console import Group
-    from rich.table import Table as Grid
-    from rich.text import Text
-
-    grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for index, title in enumerate(titles):
-        grid.add_column(Text(title), justify="left" if index == 0 else "right", no_wrap=index == 0)
-    for line in body:
-        grid.add_row(*map(Text, line))
-    return Group(grid, *(Text(line, style="dim") for line in notes))
