@@ -12,7 +12,7 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -672,6 +672,18 @@ def pool_seeds(experiments: Mapping[str, Experiment]) -> dict[str, list[Experime
     return pooled
 
 
+def _relations(experiment: Experiment, names: Sequence[str]) -> dict[str, Any]:
+    """Who governs whom in the texts of utterances, by spaCy's parse."""
+    from data_modules.store import TextStore
+    from prosody_tts.inspect.parse import relations
+
+    text = next(stage for stage in plan(experiment) if stage.kind == "text")
+    sentences = TextStore(folder(text))
+    return dict(
+        zip(names, relations(experiment.text.parser, [sentences.sentence(name) for name in names]), strict=True)
+    )
+
+
 def _code_figures(experiment: Experiment) -> dict[str, float]:
     """Figures of the codes that a system says, from the stages that measured them; none of one without codes."""
     from prosody_tts.evaluation.codes import figures
@@ -798,6 +810,8 @@ def report(experiments: Mapping[str, Experiment], out: Path, command: str = "") 
         shown = maker.build(out, evaluations, provenance, repeats=repeats, **settings)
     else:
         codes = {name: [_code_figures(one) for one in seeds] for name, seeds in pooled.items()}
-        shown = build.build(out, evaluations, Clips(corpus), provenance, repeats=repeats, codes=codes, **settings)
+        parses = partial(_relations, first)
+        more: dict[str, Any] = {"repeats": repeats, "codes": codes, "parses": parses, **settings}
+        shown = build.build(out, evaluations, Clips(corpus), provenance, **more)
     write_json(made_from, inputs)
     return shown

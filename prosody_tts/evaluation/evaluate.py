@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from data_modules.audio import Analysis, analyse, with_frames
 from data_modules.collate import text_batch, text_item
@@ -29,7 +29,7 @@ from prosody_tts.evaluation.draws import TEMPERATURE, draw, heard, sounded
 from prosody_tts.evaluation.kept_draws import write_draws
 from prosody_tts.evaluation.listeners import load as load_listener
 from prosody_tts.evaluation.listeners.contract import heard as heard_by
-from prosody_tts.evaluation.measure import mcd, measure_speech, mel_l1, token_starts, warp
+from prosody_tts.evaluation.measure import Floats, mcd, measure_speech, mel_l1, token_starts, warp
 from prosody_tts.evaluation.metrics import overall
 from prosody_tts.evaluation.results import Contour, Phones, Readout, UtteranceResult, write_results
 from prosody_tts.language_synthesis import CodeSpeaker
@@ -54,6 +54,7 @@ def evaluate(stage: Stage, store: FeatureStore, folder: Path, progress: Progress
     if experiment.evaluation.samples and experiment.vectors == "predicted":
         _write_draws(recordings, stage, folder, progress)
     listener = load_listener(experiment)
+    oracle = _oracle(stage)
     results = []
     for recordings_of, speech, name in speeches:
         audio = Path("audio") / f"{name}.wav"
@@ -63,7 +64,8 @@ def evaluate(stage: Stage, store: FeatureStore, folder: Path, progress: Progress
         cut = not speech.stopped if "language" in stage.inputs else None
         for recording in recordings_of:
             result = _measure(recording, speech, measured, audio, experiment.audio, readout=speech.reads)
-            results.append(replace(result, heard=text, cut=cut))
+            vectors = None if oracle is None else _kept(oracle.mean(recording.utterance.id), 4)
+            results.append(replace(result, heard=text, cut=cut, vectors=vectors))
         progress(len(results), len(recordings), "speaking and measuring")
     write_results(folder, results)
     return {**overall(results), **(_purities(stage, store, recordings) if "tokenizer" in stage.inputs else {})}
@@ -155,10 +157,16 @@ def _code_draws(stage: Stage) -> Drawing:
     return of
 
 
+def _oracle(stage: Stage) -> VectorStore | None:
+    """The vectors that stage one gave recordings, where a system has those."""
+    hears = stage.experiment.vectors == "recording" and "acoustic" in stage.inputs
+    return VectorStore(stage.input("acoustic")) if hears else None
+
+
 def _spoken(recordings: Sequence[Recording], stage: Stage) -> Iterator[tuple[list[Recording], Speech, str]]:
     """Speak each sentence in its speaker's voice; once for all that speaker's renditions where no vector is used."""
     experiment, synthesizer = stage.experiment, _synthesizer(stage)
-    oracle = VectorStore(stage.input("acoustic")) if experiment.vectors == "recording" else None
+    oracle = _oracle(stage)
     reader = _reader(stage)
     groups = _utterances(recordings) if oracle is not None else _sentences(recordings)
     names = sorted(groups, key=lambda name: (len(groups[name][0].sentence.phones), name))
@@ -251,9 +259,8 @@ def _measure(
         mcd=mcd(recording.mel, speech.mel, index),
         contour=Contour(
             hop_seconds=hop,
-            # As it is kept, so that a figure is the same before and after.
-            reference_f0=np.round(recording.f0.astype(np.float64), 2),
-            system_f0=np.round(measured.f0.astype(np.float64), 2),
+            reference_f0=_kept(recording.f0, 2),
+            system_f0=_kept(measured.f0, 2),
             reference_starts=token_starts(reference_tokens, hop),
             system_starts=token_starts(system_tokens, hop),
         ),
@@ -265,6 +272,11 @@ def _measure(
         ),
         attention=None if speech.attended is None else judge(speech.attended, _spoken_phones(sentence), speech.stopped),
     )
+
+
+def _kept(values: ArrayLike, places: int) -> Floats:
+    """Numbers rounded as they are kept, so that a figure is the same before and after."""
+    return np.asarray(np.round(np.asarray(values, np.float64), places), np.float64)
 
 
 def _spoken_phones(sentence: Sentence) -> list[bool]:

@@ -139,6 +139,7 @@ class UtteranceResult:
         readout: the decoder's read-out head, where the system has one.
         contour: F0 over time, where it was kept.
         phones: measures of every phone, where they were kept.
+        vectors: [U, D] that stage one gave the recording, of an oracle.
         attention: whether the system's attention read the sentence (``attention.Attention``); none where it has none.
         cut: whether a guard of length ended the sentence, of systems that say when they have finished; else none.
         heard: what a recogniser wrote of the synthesised audio, as it wrote it; none where nobody listened.
@@ -160,6 +161,7 @@ class UtteranceResult:
     readout: Readout | None = None
     contour: Contour | None = None
     phones: Phones | None = None
+    vectors: Floats | None = None
     attention: Attention | None = None
     cut: bool | None = None
     heard: str | None = None
@@ -194,6 +196,7 @@ class UtteranceResult:
             "mcd": self.mcd,
             "contour": None if self.contour is None else self.contour.to_dict(),
             "phones": None if self.phones is None else self.phones.to_dict(),
+            "vectors": None if self.vectors is None else self.vectors.tolist(),
             "audio": self.audio,
             "attention": self.attention,
             "cut": self.cut,
@@ -219,6 +222,7 @@ class UtteranceResult:
             readout=None if readout is None else Readout.from_dict(readout),
             contour=None if contour is None else Contour.from_dict(contour),
             phones=None if phones is None else Phones.from_dict(phones),
+            vectors=None if data.get("vectors") is None else np.array(data["vectors"], np.float64),
             attention=data.get("attention"),
             cut=data.get("cut"),
             heard=data.get("heard"),

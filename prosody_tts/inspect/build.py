@@ -17,14 +17,12 @@ from prosody_tts.config import Experiment
 from prosody_tts.errors import UserError, close
 from prosody_tts.files import read_json, write_json
 from prosody_tts.inspect.numbers import SPLITS, LeftOut, Summary, summarise
-from prosody_tts.inspect.parse import Arc, arcs
+from prosody_tts.inspect.parse import relations
 from prosody_tts.inspect.scene import Scene
 
 if TYPE_CHECKING:
     from rich.console import Group
     from rich.table import Table
-
-    from data_modules.text.sentence import Sentence
 
 
 @dataclass(frozen=True)
@@ -112,7 +110,7 @@ def inspect_utterances(experiment: Experiment, names: Sequence[str]) -> list[Sho
 def scene(experiment: Experiment, store: FeatureStore, name: str) -> Scene:
     """Everything known of an aligned utterance."""
     recording = store.recording(name)
-    (found,) = parse_arcs(experiment, [recording.sentence])
+    (found,) = relations(experiment.text.parser, [recording.sentence])
     return Scene(recording, found, experiment.audio)
 
 
@@ -127,15 +125,7 @@ def inspect_texts(experiment: Experiment, texts: Sequence[str]) -> list[Table]:
 
     analyser = TextAnalyser(experiment)
     sentences = analyser.analyse([sentence for parts in analyser.prepare(texts) for sentence in parts])
-    return [text_table(*pair) for pair in zip(sentences, parse_arcs(experiment, sentences), strict=True)]
-
-
-def parse_arcs(experiment: Experiment, sentences: Sequence[Sentence]) -> list[tuple[Arc, ...]]:
-    """The dependency parse of every sentence, whatever graph ``text.tree`` builds of it."""
-    from data_modules.text.parse import load_pipeline, parse
-
-    parses = parse(load_pipeline(experiment.text.parser), [sentence.text for sentence in sentences])
-    return [arcs(sentence.words, tokens) for sentence, tokens in zip(sentences, parses, strict=True)]
+    return [text_table(*pair) for pair in zip(sentences, relations(experiment.text.parser, sentences), strict=True)]
 
 
 def _store(experiment: Experiment) -> FeatureStore:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from data_modules.text.parse import Token, head_token, word_tokens
-from data_modules.text.sentence import Word
+from data_modules.text.sentence import Sentence, Word
 
 
 @dataclass(frozen=True)
@@ -36,3 +36,16 @@ def arcs(words: Sequence[Word], tokens: Sequence[Token]) -> tuple[Arc, ...]:
             head = owner.get(at) if owner.get(at) != word else None
         found.append(Arc(head, word, top.dep))
     return tuple(found)
+
+
+def relations(parser: str, sentences: Sequence[Sentence]) -> list[tuple[Arc, ...]]:
+    """The dependency parse of every sentence, whatever graph ``text.tree`` builds of it.
+
+    Args:
+        parser: a spaCy pipeline, as ``text.parser`` names it.
+        sentences: analysed ones.
+    """
+    from data_modules.text.parse import load_pipeline, parse
+
+    parses = parse(load_pipeline(parser), [sentence.text for sentence in sentences])
+    return [arcs(sentence.words, tokens) for sentence, tokens in zip(sentences, parses, strict=True)]

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from prosody_tts.evaluation.pairs import LEVEL
 from prosody_tts.evaluation.statistics import Interval
 from prosody_tts.files import write_json, write_text
@@ -15,7 +13,9 @@ from prosody_tts.listening.analysis import Analysis, Standing
 from prosody_tts.listening.pairwise import Difference, Test
 from prosody_tts.listening.power import TYPICAL, listeners_needed
 from prosody_tts.report import grids as tables
-from prosody_tts.report.drawing import FONT, HUES, INK, MUTED, PAPER, RULE, blank, settings, write_png
+from prosody_tts.report.boxes import Box
+from prosody_tts.report.boxes import boxes as draw_boxes
+from prosody_tts.report.drawing import HUES, write_png
 from prosody_tts.report.figures import Style, styles, svg
 from prosody_tts.report.grids import Grid
 from prosody_tts.report.page import safe, template
@@ -204,49 +204,14 @@ def terminal(analysis: Analysis) -> Group:
 
 
 def boxes(analysis: Analysis, style: dict[str, Style]) -> Drawing:
-    """Ratings of every system: box of the quartiles, whiskers to 1.5 of their distance, mean and its interval."""
+    """Ratings of every system."""
     assert analysis.ratings is not None
-    names = [row.system for row in analysis.standings]
-    height = 0.62 + 0.46 * len(names)
-    label = 0.25 + 0.078 * max(map(len, names))
-    width = label + 6.2
-    with settings():
-        figure = blank(width, height)
-        axes = figure.add_axes((label / width, 0.42 / height, 6.0 / width, (height - 0.5) / height))
-        for place, row in enumerate(analysis.standings):
-            own = analysis.ratings.scores[:, analysis.ratings.column(row.system)]
-            drawn = axes.boxplot(
-                [own[~np.isnan(own)]],
-                positions=[place],
-                vert=False,
-                widths=0.42,
-                patch_artist=True,
-                manage_ticks=False,
-                flierprops={"marker": ".", "markersize": 2.5, "markeredgecolor": MUTED},
-                medianprops={"color": INK, "linewidth": 1.4},
-                whiskerprops={"color": MUTED},
-                capprops={"color": MUTED},
-            )
-            drawn["boxes"][0].set(facecolor=PAPER, edgecolor=style[row.system].light, linewidth=1.4)
-            low, high = row.interval.ends
-            if low is not None and high is not None:
-                axes.plot([low, high], [place + 0.38] * 2, color=style[row.system].light, linewidth=2)
-            axes.plot(
-                row.mean,
-                place + 0.38,
-                marker=style[row.system].marker,
-                color=style[row.system].light,
-                markeredgecolor=PAPER,
-                markersize=6,
-            )
-        axes.set_yticks(range(len(names)), names)
-        axes.set_ylim(len(names) - 0.4, -0.5)
-        axes.grid(axis="x", color=RULE, linewidth=0.6)
-        axes.set_axisbelow(True)
-        axes.set_xlabel("score: box of quartiles; below it mean and interval", color=MUTED, fontsize=FONT - 1)
-        for text in axes.get_yticklabels():
-            text.set_parse_math(False)
-    return figure
+    ratings = analysis.ratings
+    found = {
+        row.system: Box(ratings.scores[:, ratings.column(row.system)], row.mean, *row.interval.ends)
+        for row in analysis.standings
+    }
+    return draw_boxes(found, style, "score")
 
 
 def write_outcome(folder: Path, analysis: Analysis, title: str, origin: Sequence[tuple[str, str]]) -> None:

@@ -15,7 +15,7 @@ from prosody_tts.report import figures
 from prosody_tts.report.distributions import distribution_figures
 from prosody_tts.report.drawing import write_png
 from prosody_tts.report.grids import write_tables
-from prosody_tts.report.page import Spoken, choose, write_page
+from prosody_tts.report.page import Parses, Spoken, choose, write_page
 from prosody_tts.report.papers import ORACLES
 from prosody_tts.report.provenance import Provenance
 from prosody_tts.report.table import Table, longest, tables, terminal
@@ -40,6 +40,7 @@ def build(
     examples: int = 8,
     repeats: Mapping[str, Sequence[Path]] | None = None,
     codes: Mapping[str, Sequence[Mapping[str, float]]] | None = None,
+    parses: Parses | None = None,
 ) -> Group:
     """Write a report and return the table for the terminal.
 
@@ -59,6 +60,7 @@ def build(
         examples: sentences to listen to on the page.
         repeats: name -> folders of the evaluations of the system's other seeds, which enter its rows.
         codes: name -> figures of the codes that the system says, for each of its seeds.
+        parses: gives relations of the words of utterances; none for no parse on the page.
 
     Returns:
         A rich renderable.
@@ -94,7 +96,8 @@ def build(
     write_json(folder / "provenance.json", provenance.to_dict())
     found = tables(table, provenance)
     write_tables(folder, [*found, longest(table)], [row.to_dict() for row in rows], found)
-    write_page(folder / "index.html", table, spoken, heard, provenance, lower, confidence, resamples, examples)
+    page = folder / "index.html"
+    write_page(page, table, spoken, heard, provenance, lower, confidence, resamples, examples, parses)
     return terminal(table, provenance)
 
 

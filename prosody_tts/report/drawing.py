@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,3 +100,11 @@ def write_png(figure: Figure, path: Path) -> None:
     """Write a figure as PNG on paper white, atomically, without a date or a version."""
     with settings(), atomic(path) as temporary:
         figure.savefig(temporary, format="png", dpi=DPI, facecolor="white", metadata={"Software": None})
+
+
+def png_data(figure: Figure) -> str:
+    """A figure as an address of PNG data, for a page that is one file."""
+    stream = io.BytesIO()
+    with settings():
+        figure.savefig(stream, format="png", dpi=DPI, facecolor="white", metadata={"Software": None})
+    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode("ascii")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,18 +12,24 @@ from typing import Any
 import numpy as np
 
 from prosody_tts.errors import UserError
+from prosody_tts.evaluation.metrics import by_sentence
 from prosody_tts.evaluation.names import RECORDING
 from prosody_tts.evaluation.pairs import MATRIX
 from prosody_tts.evaluation.results import OfSentence, UtteranceResult, by_renditions
 from prosody_tts.evaluation.summary import COLUMNS, COPY_SYNTHESIS
 from prosody_tts.evaluation.variation import MEASURES
 from prosody_tts.files import write_text
+from prosody_tts.inspect.parse import Arc
 from prosody_tts.report import figures
+from prosody_tts.report.boxes import Box, boxes
 from prosody_tts.report.distributions import distribution_figures
-from prosody_tts.report.drawing import HUES
+from prosody_tts.report.drawing import HUES, png_data
 from prosody_tts.report.figures import Style
 from prosody_tts.report.papers import ORACLES, beside_speech
+from prosody_tts.report.parses import arcs
 from prosody_tts.report.provenance import Provenance
+from prosody_tts.report.space import drawing, space_of
+from prosody_tts.report.spectra import Voice, spectra
 from prosody_tts.report.table import (
     HEADINGS,
     SYSTEMS,
@@ -38,6 +44,9 @@ from prosody_tts.report.table import (
     star,
     tokenizers,
 )
+
+#: Utterances -> the relations of each one's words.
+Parses = Callable[[Sequence[str]], Mapping[str, Sequence[Arc]]]
 
 
 @dataclass(frozen=True)
@@ -58,6 +67,7 @@ def write_page(
     confidence: float = 0.95,
     resamples: int = 2000,
     examples: int = 8,
+    parses: Parses | None = None,
 ) -> None:
     """Write the page, atomically.
 
@@ -71,6 +81,7 @@ def write_page(
         confidence: coverage of the intervals in ``table``.
         resamples: behind them.
         examples: sentences to listen to, one rendition of each.
+        parses: gives relations of the words of utterances; none for no parse on the page.
 
     Raises:
         UserError: a file of audio is missing or no audio.
@@ -103,7 +114,9 @@ def write_page(
         pairs=[{"label": COLUMNS[name].label, "table": table.matrix(name)} for name in table.tested()],
         distributions=_distributions(table, systems, style),
         papers=beside_speech(table.systems),
-        examples=_examples(systems, recordings, style, shown, examples),
+        boxes=_boxes(table, systems, style),
+        spaces=_spaces(systems),
+        examples=_examples(systems, recordings, style, shown, examples, parses),
         columns=[COLUMNS[name] for name in table.metrics()],
         every=everything,
         provenance=origin(provenance),
@@ -262,12 +275,15 @@ def _examples(
     style: Mapping[str, Style],
     shown: Sequence[str],
     count: int,
+    parses: Parses | None,
 ) -> list[dict[str, Any]]:
     first = next(iter(systems.values())).results
     by_id = {name: {result.id: result for result in spoken.results} for name, spoken in systems.items()}
     examples = []
     hidden = [item.index for name, item in style.items() if name != RECORDING and name not in shown]
-    for place, utterance in enumerate(choose(first, count)):
+    chosen = choose(first, count)
+    relations = {} if parses is None else parses(chosen)
+    for place, utterance in enumerate(chosen):
         results = {name: found[utterance] for name, found in by_id.items()}
         result = next(iter(results.values()))
         drawn = {name: item for name, item in results.items() if item.contour is not None}
@@ -282,8 +298,92 @@ def _examples(
         for name, item in results.items():
             path = systems[name].folder / item.audio
             voices.append(_voice(name, path, style, name in shown, name in drawn, item.heard))
-        examples.append({"text": result.text, "id": utterance, "voices": voices, "contour": contour})
+        heard = {name: item for name, item in results.items() if name in shown}
+        examples.append(
+            {
+                "text": result.text,
+                "id": utterance,
+                "voices": voices,
+                "contour": contour,
+                "words": [result.tokens[word] for word in result.words],
+                "apart": _apart(results),
+                "spectra": _spectra(result, recordings.get(utterance), systems, heard),
+                "parse": _parse(place, result, relations.get(utterance)),
+            }
+        )
     return examples
+
+
+def _apart(results: Mapping[str, UtteranceResult]) -> list[tuple[str, str, list[str]]]:
+    """How far every word's F0 lies off the recording's, in semitones, and its duration in per cent; signed."""
+    lines = []
+    for name, item in results.items():
+        words = item.words
+        semitones = 12 / np.log(2) * (item.system.log_f0 - item.reference.log_f0)[words]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            longer = 100 * (item.system.duration / item.reference.duration - 1)[words]
+        lines.append((name, "F0, semitones", [_signed(value, 1) for value in semitones]))
+        lines.append((name, "duration, %", [_signed(value, 0) for value in longer]))
+    return lines
+
+
+def _signed(value: float, places: int) -> str:
+    if not np.isfinite(value):
+        return "—"
+    text = f"{abs(value):.{places}f}"
+    return text if float(text) == 0 else ("+" if value > 0 else "−") + text
+
+
+def _spectra(
+    result: UtteranceResult,
+    recording: Path | None,
+    systems: Mapping[str, Spoken],
+    heard: Mapping[str, UtteranceResult],
+) -> str | None:
+    """Spectrograms of the recording and of the systems that are shown, as an address of data."""
+    if result.contour is None:
+        return None
+    voices = {}
+    if recording is not None:
+        voices[RECORDING] = Voice(RECORDING, recording, result.tokens, result.contour.reference_starts)
+    for name, item in heard.items():
+        if item.contour is not None:
+            voices[name] = Voice(name, systems[name].folder / item.audio, item.tokens, item.contour.system_starts)
+    return png_data(spectra(voices)) if voices else None
+
+
+def _parse(place: int, result: UtteranceResult, relations: Sequence[Arc] | None) -> Any:
+    if relations is None:
+        return None
+    words = [result.tokens[word] for word in result.words]
+    figure = arcs(words, relations)
+    return safe(figures.svg(figure, f"p{place}", f"Dependency parse of: {result.text}"))
+
+
+def _boxes(table: Table, systems: Mapping[str, Spoken], style: Mapping[str, Style]) -> Any:
+    """Every sentence's value of the primary metric."""
+    found = {}
+    for name, spoken in systems.items():
+        values, row = by_sentence(spoken.results)[table.primary], table.cell(name, table.primary)
+        if values and row is not None:
+            found[name] = Box(np.array(list(values.values())), row.value, row.low, row.high)
+    if len(found) < 2:
+        return None
+    column = COLUMNS[table.primary]
+    figure = boxes(found, style, f"{column.label} ({column.unit}) of sentences")
+    return safe(figures.svg(figure, "boxes", f"{column.label} of sentences by system", style=style))
+
+
+def _spaces(systems: Mapping[str, Spoken]) -> list[dict[str, Any]]:
+    """The space of every oracle's vectors."""
+    found = []
+    for name, spoken in systems.items():
+        space = space_of(spoken.results)
+        if space is not None:
+            label = f"Vectors of {name} in two directions"
+            drawn = safe(figures.svg(drawing(space), f"space-{name}", label))
+            found.append({"name": name, "unit": space.unit, "count": len(space.places), "drawing": drawn})
+    return found
 
 
 def _voice(

@@ -161,10 +161,10 @@ class Spoken:
         return {"text": self.text, "system": self.experiment.system, "seconds": _rounded(start), "sentences": sentences}
 
     def _draw(self, path: Path) -> None:
-        from prosody_tts.inspect.build import parse_arcs
+        from prosody_tts.inspect.parse import relations
         from prosody_tts.report.drawing import write_png
 
-        arcs = parse_arcs(self.experiment, [sentence.sentence for sentence in self.sentences])
+        arcs = relations(self.experiment.text.parser, [sentence.sentence for sentence in self.sentences])
         for number, (sentence, own) in enumerate(zip(self.sentences, arcs, strict=True), start=1):
             name = path.stem if number == 1 else f"{path.stem}-s{number}"
             write_png(sentence.picture(own), path.with_name(f"{name}.png"))
