@@ -25,6 +25,7 @@ from data_modules.loaders import BucketSampler
 from data_modules.store import Specification
 from prosody_tts.command import one_file, split_arguments
 from prosody_tts.config import Experiment, OptimConfig, RunConfig, load
+from prosody_tts.errors import UserError
 from prosody_tts.stages.acoustic import AcousticStage
 from prosody_tts.stages.fit import fit
 from prosody_tts.systems import Sizes, build_acoustic
@@ -61,7 +62,11 @@ def main() -> None:
     data = Utterances(characters[::step][: arguments.utterances], experiment)
     print(f"{'variant':>20} {'frames/s':>10} {'seconds before':>15} {'loss':>8}")
     for name in arguments.variants:
-        speed, before, loss = measure(experiment, data, VARIANTS[name])
+        try:
+            speed, before, loss = measure(experiment, data, VARIANTS[name])
+        except UserError as error:  # this device cannot
+            print(f"{name:>20} {error}", flush=True)
+            continue
         print(f"{name:>20} {speed:10.0f} {before:15.1f} {loss:8.4f}", flush=True)
 
 

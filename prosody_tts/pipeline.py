@@ -24,6 +24,7 @@ from data_modules.corpora.contract import Progress
 from prosody_tts.config import HUB_VOCODERS, LABELS, PRETRAINED, ROOT, Experiment, RecogniserConfig, RunConfig, to_plain
 from prosody_tts.errors import UserError
 from prosody_tts.evaluation.listeners import identity as listener_identity
+from prosody_tts.evaluation.raters import identity as rater_identity
 from prosody_tts.files import digest, file_digest, read_json, write_json
 
 #: Raised by one when the code of a stage changes what it computes.
@@ -353,7 +354,7 @@ def _evaluations(stages: _Plan, data: Sequence[str], vocoder: Sequence[str]) -> 
     """The evaluation of copy synthesis, and the settings that shape any evaluation."""
     experiment, settings = stages.experiment, to_plain(stages.experiment)
     measured: dict[str, Any] = {"split": experiment.evaluation.split, "limit": experiment.evaluation.limit}
-    measured |= listener_identity(experiment)
+    measured |= listener_identity(experiment) | rater_identity(experiment)
     # Every held-out sentence is spoken in its own speaker's voice.
     unused = {"speaker", "vocoder_path", "steps"}
     unused |= {"iterations"} if experiment.synthesis.vocoder != "griffin_lim" else set()

@@ -229,7 +229,8 @@ def spoken_again(item: UtteranceResult) -> dict:
     duration[2] = 0.2
     measures = replace(item.reference, duration=duration)
     phones = replace(item.phones, system=item.phones.reference)
-    return {"contour": contour, "phones": phones, "reference": measures, "system": measures}
+    best = {name: 5.0 for name in METRICS if name.startswith("dnsmos")}
+    return {"contour": contour, "phones": phones, "reference": measures, "system": measures, "quality": best}
 
 
 @settings(max_examples=10, deadline=None)

@@ -15,7 +15,7 @@ from data_modules.espeak import speak as say
 from prosody_tts import cli
 from prosody_tts.config import EvaluationConfig, load
 from prosody_tts.errors import UserError
-from prosody_tts.evaluation import listeners
+from prosody_tts.evaluation import listeners, raters
 from prosody_tts.evaluation.listeners import LISTENERS, whisper
 from prosody_tts.evaluation.listeners.contract import Listener, heard
 from prosody_tts.evaluation.metrics import by_sentence, overall
@@ -210,3 +210,28 @@ def test_a_damaged_whisper_is_told(tmp_path: Path) -> None:
     settings = EvaluationConfig(recogniser="whisper", recogniser_path=str(tmp_path))
     with pytest.raises(UserError, match="cannot load"):
         whisper.load(settings, 1)
+
+
+def test_a_model_of_listeners_rates_clean_speech_above_noisy_and_says_what_it_needs(monkeypatch) -> None:
+    rated = load("baseline", ["evaluation.quality=dnsmos"])
+    with monkeypatch.context() as patch:
+        patch.setattr(raters, "find_spec", lambda name: None)
+        with pytest.raises(UserError, match=r"pip install -e '.\[quality\]'"):
+            raters.identity(rated)
+    assert raters.identity(load("baseline")) == {} and raters.load(load("baseline")) is None
+    with pytest.raises(UserError, match="says nothing"):
+        load("prominence", ["evaluation.quality=dnsmos"])
+    pytest.importorskip("speechmos")
+    pytest.importorskip("onnxruntime")
+    assert raters.identity(rated)["quality"]["kind"] == "dnsmos"
+    rater = raters.load(rated)
+    assert rater is not None
+    speech = say("The charming sailor found the garden gate.")
+    noise = np.random.default_rng(0).normal(0, 0.1, len(speech.samples)).astype(np.float32)
+    clean, noisy = (rater(wave, speech.rate) for wave in (speech.samples, speech.samples + noise))
+    assert clean == rater(speech.samples, speech.rate) and all(1 <= score <= 5 for score in clean.values())
+    assert (
+        clean["dnsmos_background"] > noisy["dnsmos_background"] + 0.5
+        and clean["dnsmos_overall"] > noisy["dnsmos_overall"]
+    )
+    assert rater(np.zeros(0, np.float32), 16000) == {}

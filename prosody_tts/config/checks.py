@@ -131,6 +131,11 @@ def _listener(experiment: Experiment) -> None:
             f"evaluation.recogniser={settings.recogniser} listens to what a system says, and the evaluation of "
             f"{experiment.system} says nothing; leave it out"
         )
+    if settings.quality != "none" and experiment.measures != "speech":
+        raise UserError(
+            f"evaluation.quality={settings.quality} rates what a system says, and the evaluation of "
+            f"{experiment.system} says nothing; leave it out"
+        )
 
 
 def _durations(experiment: Experiment) -> None:

@@ -644,6 +644,9 @@ class EvaluationConfig:
     recogniser_path: str | None = None
     """``whisper``: a folder, an installed package that holds one, or a hub identifier, of a model of CTranslate2; none
     takes Systran/faster-whisper-tiny.en. ``ours``: runs/recogniser/IDENTITY, with what a recogniser's training left."""
+    quality: Literal["none", "dnsmos"] = "none"
+    """What guesses listeners' scores of every system's audio, as a check that it is clean and never as naturalness:
+    DNSMOS (``pip install -e '.[quality]' -c constraints.txt``)."""
     resamples: int = 2000
     """Bootstrap resamples."""
     confidence: float = 0.95

@@ -31,6 +31,7 @@ from prosody_tts.evaluation.listeners import load as load_listener
 from prosody_tts.evaluation.listeners.contract import heard as heard_by
 from prosody_tts.evaluation.measure import Floats, mcd, measure_speech, mel_l1, token_starts, warp
 from prosody_tts.evaluation.metrics import overall
+from prosody_tts.evaluation.raters import load as load_rater
 from prosody_tts.evaluation.results import Contour, Phones, Readout, UtteranceResult, write_results
 from prosody_tts.language_synthesis import CodeSpeaker
 from prosody_tts.pipeline import Stage
@@ -54,18 +55,19 @@ def evaluate(stage: Stage, store: FeatureStore, folder: Path, progress: Progress
     if experiment.evaluation.samples and experiment.vectors == "predicted":
         _write_draws(recordings, stage, folder, progress)
     listener = load_listener(experiment)
-    oracle = _oracle(stage)
+    oracle, rater = _oracle(stage), load_rater(experiment)
     results = []
     for recordings_of, speech, name in speeches:
         audio = Path("audio") / f"{name}.wav"
         write_wave(folder / audio, speech.wave, experiment.audio.sample_rate)
         measured = analyse(with_frames(speech.wave, len(speech.mel), experiment.audio), experiment.audio)
         text = None if listener is None else heard_by(listener, speech.wave, experiment.audio.sample_rate)
+        quality = None if rater is None else rater(speech.wave, experiment.audio.sample_rate)
         cut = not speech.stopped if "language" in stage.inputs else None
         for recording in recordings_of:
             result = _measure(recording, speech, measured, audio, experiment.audio, readout=speech.reads)
             vectors = None if oracle is None else _kept(oracle.mean(recording.utterance.id), 4)
-            results.append(replace(result, heard=text, cut=cut, vectors=vectors))
+            results.append(replace(result, heard=text, quality=quality, cut=cut, vectors=vectors))
         progress(len(results), len(recordings), "speaking and measuring")
     write_results(folder, results)
     return {**overall(results), **(_purities(stage, store, recordings) if "tokenizer" in stage.inputs else {})}

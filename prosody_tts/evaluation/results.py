@@ -139,6 +139,7 @@ class UtteranceResult:
         readout: the decoder's read-out head, where the system has one.
         contour: F0 over time, where it was kept.
         phones: measures of every phone, where they were kept.
+        quality: scores that a model gave the synthesised audio (``raters``); none where nobody rated.
         vectors: [U, D] that stage one gave the recording, of an oracle.
         attention: whether the system's attention read the sentence (``attention.Attention``); none where it has none.
         cut: whether a guard of length ended the sentence, of systems that say when they have finished; else none.
@@ -165,6 +166,7 @@ class UtteranceResult:
     attention: Attention | None = None
     cut: bool | None = None
     heard: str | None = None
+    quality: dict[str, float] | None = None
     draws: Drawn | None = None
 
     def __post_init__(self) -> None:
@@ -201,6 +203,7 @@ class UtteranceResult:
             "attention": self.attention,
             "cut": self.cut,
             "heard": self.heard,
+            "quality": self.quality,
         }
 
     @staticmethod
@@ -226,6 +229,7 @@ class UtteranceResult:
             attention=data.get("attention"),
             cut=data.get("cut"),
             heard=data.get("heard"),
+            quality=data.get("quality"),
         )
 
 

@@ -34,6 +34,7 @@ MAIN = (
     "duration_rmse",
     "energy_rmse",
     "mcd",
+    "dnsmos_overall",
 )
 #: Metrics of the table of tokenizers: what is lost and what it costs.
 TOKENIZERS = ("mel_l1", "log_f0_rmse", "log_f0_correlation", "wer", *CODES)

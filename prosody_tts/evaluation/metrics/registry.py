@@ -9,13 +9,15 @@ import numpy as np
 from prosody_tts.evaluation.metrics.contract import Metric, OfSentence
 from prosody_tts.evaluation.metrics.durations import DURATIONS
 from prosody_tts.evaluation.metrics.frames import FRAMES
-from prosody_tts.evaluation.metrics.whole import SAID, SPECTRUM
+from prosody_tts.evaluation.metrics.whole import QUALITY, SAID, SPECTRUM
 from prosody_tts.evaluation.metrics.words import ENERGY, F0
 from prosody_tts.evaluation.results import UtteranceResult, by_speaker
 from prosody_tts.evaluation.statistics import mean
 
 #: Every metric by name, in the order of tables.
-METRICS: dict[str, Metric] = {metric.name: metric for metric in (*F0, *FRAMES, *SAID, *DURATIONS, *ENERGY, *SPECTRUM)}
+METRICS: dict[str, Metric] = {
+    metric.name: metric for metric in (*F0, *FRAMES, *SAID, *DURATIONS, *ENERGY, *SPECTRUM, *QUALITY)
+}
 
 
 def by_sentence(results: Sequence[UtteranceResult]) -> dict[str, dict[str, float]]:

@@ -31,6 +31,25 @@ def _said(errors: Callable[[str, str], tuple[int, int]]) -> OfUtterance:
     return lambda result: None if result.heard is None else float(errors(result.text, result.heard)[1])
 
 
+def _quality(name: str, label: str, of: str) -> Metric:
+    """A score of a model that guesses listeners'; nobody knows what recordings have, so gaps end at copy synthesis."""
+    definition = (
+        f"{of} of the system's audio as DNSMOS guesses it without a reference (arXiv 2110.01763, 2010.15258), 1 to 5; "
+        "averaged over renditions. A check that audio is clean, no measure of naturalness or prosody."
+    )
+
+    def of_utterance(result: UtteranceResult) -> float | None:
+        return None if result.quality is None else result.quality.get(name)
+
+    return Metric(name, label, "", definition, "higher", 5.0, "audio", mean_of(of_utterance))
+
+
+QUALITY = (
+    _quality("dnsmos_overall", "DNSMOS overall", "P.835's overall quality"),
+    _quality("dnsmos_signal", "DNSMOS signal", "P.835's quality of the voice"),
+    _quality("dnsmos_background", "DNSMOS background", "P.835's quality of the background"),
+    _quality("dnsmos_p808", "DNSMOS P.808", "P.808's quality"),
+)
 SAID = (
     Metric(
         "attention_failures",
