@@ -322,6 +322,44 @@ def table(arguments: Arguments = None, seed: Seed = 0) -> None:
 
 
 @app.command()
+def compare(
+    one: Annotated[str, typer.Argument(help="An experiment, with settings of its own: 'camp sampler.prior=flow'.")],
+    other: Annotated[str, typer.Argument(help="Another, likewise.")],
+    arguments: Annotated[list[str] | None, typer.Argument(metavar="[key=value]...", help="Settings of both.")] = None,
+) -> None:
+    """Compare two systems that have been evaluated.
+
+    The settings that differ, every metric with its paired interval over sentences, and a page to hear them side by
+    side.
+    """
+    from prosody_tts.comparing import compare_pair
+
+    shown, page = compare_pair(one, other, arguments or ())
+    output().print(shown)
+    print(f"page: {page}")
+
+
+@app.command()
+def runs(
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[SWEEP]... [key=value]...", help="Sweeps whose tables need what they need."),
+    ] = None,
+    kind: Annotated[str | None, typer.Option(help="Only stages of a kind.", show_default=False)] = None,
+    system: Annotated[str | None, typer.Option(help="Only stages first made for a system.", show_default=False)] = None,
+    prune: Annotated[bool, typer.Option("--prune", help="Remove what no table of the SWEEPs needs.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="With --prune: only say what would go.")] = False,
+) -> None:
+    """List the finished stages in run.folder.
+
+    With disk use and time; with SWEEPs, who is needed for their tables.
+    """
+    from prosody_tts.comparing import list_runs
+
+    output().print(list_runs(arguments or (), kind, system, prune, dry_run))
+
+
+@app.command()
 def settings(
     containing: Annotated[str, typer.Argument(help="Only settings whose names contain this.", show_default=False)] = "",
 ) -> None:

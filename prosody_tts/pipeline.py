@@ -8,6 +8,7 @@ neither torch nor spaCy, so a finished run answers at once.
 from __future__ import annotations
 
 import platform
+import resource
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -628,6 +629,10 @@ def run_stage(stage: Stage, progress: Progress) -> dict[str, Any]:
             "seconds": round(time.perf_counter() - start, 2),
             "metrics": metrics,
             "seed": stage.experiment.seed,
+            "host": platform.node(),
+            # Of the process so far, which may have run other stages before.
+            "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+            "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "commit": git_commit(),
             "versions": versions(),
         }

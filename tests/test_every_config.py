@@ -331,6 +331,21 @@ def test_probing_says_what_word_vectors_carry(
     assert written.with_name("swaps.png").stat().st_size > 1000
 
 
+def test_two_systems_are_compared_and_their_runs_listed(
+    runs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    for name in ("camp", "camp_bert"):
+        evaluated(tiny(runs, name))
+    assert cli.run(["compare", "camp", "camp_bert", *TINY, f"run.folder={runs}"]) == 0
+    said = capsys.readouterr().out
+    assert "sampler.contexts" in said and "[bert,tags]" in said and "log_f0_rmse" in said
+    page = Path(said.rpartition("page: ")[2].strip())
+    assert page.exists() and "camp_bert" in page.read_text()
+    assert cli.run(["runs", "paper_tables", *TINY, f"run.folder={runs}", "--system", "camp_bert"]) == 0
+    assert "paper_tables" in capsys.readouterr().out
+
+
 def test_preparing_and_evaluating_say_what_came_of_it(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     experiment = tiny(runs, "camp")
     evaluated(experiment)
