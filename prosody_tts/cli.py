@@ -15,6 +15,7 @@ from rich.text import Text
 
 from data_modules.corpora import CORPORA
 from prosody_tts.command import (
+    FAILED,
     INTERRUPTED,
     MISTAKE,
     OK,
@@ -357,6 +358,24 @@ def runs(
     from prosody_tts.comparing import list_runs
 
     output().print(list_runs(arguments or (), kind, system, prune, dry_run))
+
+
+@app.command()
+def rerun(
+    folder: Annotated[Path, typer.Argument(help="A finished stage, RUNS/KIND/IDENTITY.")],
+    out: Annotated[Path, typer.Option(help="Folder of runs to do it in.")] = Path("reruns"),
+) -> None:
+    """Do a finished stage again and say whether its figures agree.
+
+    By what its folder says of itself, from the same inputs.
+    """
+    from data_modules.corpora.contract import silent
+    from prosody_tts.comparing import again_shown
+    from prosody_tts.rerunning import rerun as do_again
+
+    again = do_again(folder, out, silent)
+    output().print(again_shown(again))
+    _check(OK if again.agrees else FAILED)
 
 
 @app.command()

@@ -17,6 +17,8 @@ from prosody_tts.ledger import Entry, size_text
 if TYPE_CHECKING:
     from rich.console import Group
 
+    from prosody_tts.rerunning import Again
+
 
 def compare_pair(one: str, other: str, settings: Sequence[str]) -> tuple[Group, Path]:
     """Two systems' settings and metrics as tables, and the page on which they are heard side by side.
@@ -140,3 +142,23 @@ def _line(entry: Entry, needs: dict[str, set[str]]) -> tuple[str, ...]:
     seed = "—" if entry.seed is None else str(entry.seed)
     own = (entry.key, entry.label or "—", entry.system or "—", seed, when, took, size_text(entry.size))
     return (*own, *([", ".join(name for name, keys in needs.items() if entry.key in keys) or "—"] if needs else []))
+
+
+def again_shown(again: Again) -> Group:
+    """A stage that was done again: every figure then and now."""
+    from prosody_tts.report.grids import Grid, terminal
+
+    def shown(value: float | None) -> str:
+        return "—" if value is None else repr(value)
+
+    lines = [
+        (name, shown(then), shown(now), "" if then == now else "differs") for name, (then, now) in again.metrics.items()
+    ]
+    apart = sum(then != now for then, now in again.metrics.values())
+    notes = [f"all {len(lines)} figures agree" if again.agrees else f"{apart} of {len(lines)} figures differ"]
+    if not again.key.endswith(again.identity):
+        notes.append(
+            f"{again.key} was made by other code (commit {again.commit}); this code makes {again.identity} of it"
+        )
+    notes.append(f"made again: {again.folder}")
+    return terminal([Grid("Figures", ("figure", "then", "now", ""), lines)], notes)

@@ -16,7 +16,8 @@ from prosody_tts.evaluation.codes import CODES, figures, purities, purity
 from prosody_tts.evaluation.results import write_results
 from prosody_tts.evaluation.summary import COLUMNS, summarise
 from prosody_tts.report.build import build
-from prosody_tts.report.table import Table, markdown, notes
+from prosody_tts.report.grids import markdown
+from prosody_tts.report.table import Table, notes, tables
 
 
 def test_purity_is_that_of_a_case_by_hand() -> None:
@@ -115,5 +116,7 @@ def test_tokenizers_have_a_table_of_their_own_with_what_each_column_means(tmp_pa
 def test_tables_without_codes_have_no_such_part() -> None:
     table = Table.of(summarise({"baseline": speak(0.0, 0.0, 0.05)}, resamples=20))
     assert table.coded() == [] and table.tokenizers() == []
-    assert "tokenizers" not in markdown(table, PROVENANCE) and len(notes(table, PROVENANCE)) == len(table.main) + 3
+    assert (
+        "tokenizers" not in markdown(tables(table, PROVENANCE)) and len(notes(table, PROVENANCE)) == len(table.main) + 3
+    )
     assert set(CODES) <= set(COLUMNS)

@@ -24,7 +24,7 @@ from prosody_tts.evaluation.listeners.contract import heard
 from prosody_tts.evaluation.recognition import read_transcripts
 from prosody_tts.files import read_json
 from prosody_tts.listening.test import ListeningTest
-from prosody_tts.pipeline import RESULT, folder, is_done, plan, report, run_stage
+from prosody_tts.pipeline import RESULT, SETTINGS, folder, is_done, plan, report, run_stage
 from prosody_tts.schedule import run_all
 from prosody_tts.stages.fit.devices import has_bfloat16
 from prosody_tts.sweeps import SWEEPS, experiments_of, load_sweep, run_sweep
@@ -344,6 +344,40 @@ def test_two_systems_are_compared_and_their_runs_listed(
     assert page.exists() and "camp_bert" in page.read_text()
     assert cli.run(["runs", "paper_tables", *TINY, f"run.folder={runs}", "--system", "camp_bert"]) == 0
     assert "paper_tables" in capsys.readouterr().out
+
+
+def test_a_stage_done_again_has_the_same_figures(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    experiment = tiny(runs, "camp")
+    evaluated(experiment)
+    stages = {stage.kind: stage for stage in plan(experiment) if stage.experiment.system == "camp"}
+    for kind in ("sampler", "evaluate"):
+        assert cli.run(["rerun", str(folder(stages[kind])), "--out", str(tmp_path / "again")]) == 0
+        assert "figures agree" in capsys.readouterr().out
+    # What it reads is the old folder's; what it makes is a folder of its own.
+    assert (tmp_path / "again" / "acoustic" / stages["acoustic"].identity).is_symlink()
+    assert not (tmp_path / "again" / "sampler" / stages["sampler"].identity).is_symlink()
+    changed = tmp_path / "old" / "sampler" / stages["sampler"].identity
+    changed.mkdir(parents=True)
+    for name in (RESULT, SETTINGS):
+        (changed / name).write_bytes((folder(stages["sampler"]) / name).read_bytes())
+    told = read_json(changed / RESULT)
+    told["metrics"] = {key: value + 1 for key, value in numbers_of(told["metrics"]).items()}
+    (changed / RESULT).write_text(json.dumps(told))
+    for stage in plan(experiment):
+        if stage.kind in {"corpus", "text", "audio", "alignment", "acoustic"}:
+            place = tmp_path / "old" / stage.kind / stage.identity
+            place.parent.mkdir(exist_ok=True)
+            place.symlink_to(folder(stage))
+    assert cli.run(["rerun", str(changed), "--out", str(tmp_path / "more")]) == 1
+    assert "differ" in capsys.readouterr().out
+    for wrong in (tmp_path, folder(stages["sampler"])):
+        assert cli.run(["rerun", str(wrong), "--out", str(runs)]) == 2
+
+
+def numbers_of(metrics: dict[str, Any]) -> dict[str, float]:
+    return {key: value for key, value in metrics.items() if isinstance(value, int | float)}
 
 
 def test_preparing_and_evaluating_say_what_came_of_it(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
