@@ -105,7 +105,7 @@ def test_tokenizers_have_a_table_of_their_own_with_what_each_column_means(tmp_pa
         assert one.label in text and one.label in page and one.label in in_markdown
         assert one.definition.split(".")[0] in page.replace("&#39;", "'") and one.definition in in_markdown
     assert (
-        "acoustic tokenizers" in text
+        "Acoustic tokenizers" in text
         and '<section id="tokenizers">' in page
         and "## Acoustic tokenizers" in in_markdown
     )
