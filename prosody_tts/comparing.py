@@ -36,7 +36,11 @@ def compare_pair(one: str, other: str, settings: Sequence[str]) -> tuple[Group, 
     from prosody_tts.files import digest
     from prosody_tts.pipeline import folder, plan, report
     from prosody_tts.report.grids import Grid, terminal
-    from prosody_tts.report.table import number, p_value
+    from prosody_tts.report.table import number, p_value, signed
+    from prosody_tts.settings import written
+
+    def apart(value: float) -> str:
+        return signed(value, number(abs(value)))
 
     pair = [_given(text, settings) for text in (one, other)]
     first, second = pair
@@ -50,7 +54,7 @@ def compare_pair(one: str, other: str, settings: Sequence[str]) -> tuple[Group, 
     names = [" ".join(shlex.split(text)) for text in (one, other)]
     place = Path(first.run.folder) / "reports" / f"compared-{digest([stage.key for stage in stages])}"
     table = report(dict(zip(names, pair, strict=True)), place, shlex.join([PROGRAM, "compare", one, other, *settings]))
-    differ = [(name, _shown(a), _shown(b)) for name, a, b in settings_apart(*pair)]
+    differ = [(name, written(a), written(b)) for name, a, b in settings_apart(*pair)]
     grids = [Grid("Settings that differ", ("setting", *names), differ)]
     notes = []
     if first.measures == "speech":
@@ -59,9 +63,9 @@ def compare_pair(one: str, other: str, settings: Sequence[str]) -> tuple[Group, 
         evaluation = first.evaluation
         for row in metrics_apart(*results, evaluation.confidence, evaluation.resamples, first.seed):
             low, high = row.interval.ends
-            ends = "—" if low is None or high is None else f"[{_signed(low)}, {_signed(high)}]"
+            ends = "—" if low is None or high is None else f"[{apart(low)}, {apart(high)}]"
             means = number(row.one), number(row.other)
-            lines.append((row.metric, *means, _signed(row.difference), ends, p_value(row.p), str(row.n)))
+            lines.append((row.metric, *means, apart(row.difference), ends, p_value(row.p), str(row.n)))
         grids.append(Grid("Metrics", ("metric", *names, "difference", "interval", "p", "n"), lines))
         notes.append(
             f"Difference: the second less the first, paired by sentence, with its {100 * evaluation.confidence:g} % "
@@ -82,19 +86,6 @@ def _given(text: str, settings: Sequence[str]) -> Experiment:
     if len(files) != 1:
         raise UserError(f"{text!r} names no experiment; write one and its settings, as in 'camp sampler.prior=flow'")
     return load(files[0], [*settings, *own])
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, list):
-        return f"[{','.join(map(str, value))}]"
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _signed(value: float) -> str:
-    from prosody_tts.report.table import number
-
-    text = number(abs(value))
-    return text if float(text) == 0 else ("+" if value > 0 else "\N{MINUS SIGN}") + text
 
 
 def list_runs(arguments: Sequence[str], kind: str | None, system: str | None, prune: bool, dry_run: bool) -> Group:

@@ -11,7 +11,7 @@ from typing import Any
 from data_modules.corpora.contract import Progress
 from prosody_tts.config import Experiment, from_plain
 from prosody_tts.errors import UserError
-from prosody_tts.files import read_json
+from prosody_tts.files import flat, read_json
 from prosody_tts.pipeline import RESULT, SETTINGS, Stage, folder, is_done, plan, run_stage
 
 
@@ -77,7 +77,7 @@ def rerun(made: Path, out: Path, progress: Progress) -> Again:
         if not is_done(stage):
             run_stage(stage, progress)
     now = run_stage(wanted, progress)["metrics"]
-    figures = dict(_flat(metrics)), dict(_flat(now))
+    figures = _figures(metrics), _figures(now)
     names = list(dict.fromkeys([*figures[0], *figures[1]]))
     pairs = {name: (figures[0].get(name), figures[1].get(name)) for name in names}
     return Again(key, wanted.identity, str(result.get("commit", "unknown")), pairs, folder(wanted))
@@ -104,11 +104,9 @@ def _link(stage: Stage, before: Stage) -> None:
         target.symlink_to(there.resolve(), target_is_directory=True)
 
 
-def _flat(data: Mapping[str, Any], prefix: str = "") -> list[tuple[str, float]]:
-    found: list[tuple[str, float]] = []
-    for key, value in data.items():
-        if isinstance(value, dict):
-            found += _flat(value, f"{prefix}{key}/")
-        elif isinstance(value, int | float) and not isinstance(value, bool):
-            found.append((f"{prefix}{key}", float(value)))
-    return found
+def _figures(metrics: Mapping[str, Any]) -> dict[str, float]:
+    return {
+        name: float(value)
+        for name, value in flat(metrics).items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }

@@ -36,10 +36,11 @@ def _walk(schema: type, values: Any, help_of: dict[tuple[str, str], str], prefix
             yield from _walk(hint, value, help_of, f"{prefix}{item.name}.")
         else:
             text = help_of[schema.__name__, item.name].replace("``", "")
-            yield Setting(f"{prefix}{item.name}", _written(value), _choices(hint), text)
+            yield Setting(f"{prefix}{item.name}", written(value), _choices(hint), text)
 
 
-def _written(value: Any) -> str:
+def written(value: Any) -> str:
+    """A setting's value as one writes it."""
     if value is None:
         return "null"
     if isinstance(value, list):

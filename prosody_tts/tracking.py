@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from data_modules.corpora.contract import Progress
 from prosody_tts.config import Experiment, to_plain
+from prosody_tts.files import flat
 from prosody_tts.pipeline import Stage, run_stage
 
 if TYPE_CHECKING:
@@ -154,15 +155,13 @@ def under_agent() -> bool:
     return bool(os.environ.get(SWEEP_VARIABLE))
 
 
-def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, float | str | bool]:
+def flatten(values: Mapping[str, Any]) -> dict[str, float | str | bool]:
     """Turn nested results into ``outer/inner`` names; keeps finite numbers, strings and truth values."""
-    flat: dict[str, float | str | bool] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{name}/")
-        elif isinstance(value, str | bool | int) or (isinstance(value, float) and math.isfinite(value)):
-            flat[f"{prefix}{name}"] = value
-    return flat
+    return {
+        name: value
+        for name, value in flat(values).items()
+        if isinstance(value, str | bool | int) or (isinstance(value, float) and math.isfinite(value))
+    }
 
 
 def lightning_loggers(experiment: Experiment, folder: Path, job_type: str) -> list[Logger]:

@@ -75,6 +75,12 @@ def agree(page: Page, address: str) -> None:
     page.get_by_role("button", name="Begin").click()
 
 
+def start(page: Page, address: str) -> None:
+    """Agree, and hear the loudness well."""
+    agree(page, address)
+    page.get_by_role("button", name="I hear it well").click()
+
+
 def heard(page: Page, name: str) -> None:
     """Play a version with the mouse until the page says that it has been heard."""
     page.get_by_role("button", name=name, exact=True).click()
@@ -138,8 +144,7 @@ def test_a_listener_completes_a_test_with_the_mouse(browser: Browser, tmp_path: 
         tmp_path, kind, systems, each=None, count=1 + (kind == "preference"), completion="C0FFEE", training=1
     )
     with serving(folder) as address, visitor(browser) as (_, page):
-        agree(page, address)
-        page.get_by_role("button", name="I hear it well").click()
+        start(page, address)
         given = []
         for number in range(len(ListeningTest.read(folder).items)):
             assert (page.get_by_text("Practice").count() == 1) == (number == 0)
@@ -205,8 +210,7 @@ def test_another_completes_it_with_the_keyboard_alone(browser: Browser, tmp_path
 def test_one_closes_the_browser_and_goes_on_where_they_were(browser: Browser, tmp_path: Path) -> None:
     folder = built(tmp_path, "mushra_like", ("recording", "camp"), each=None, count=2)
     with serving(folder) as address, visitor(browser) as (context, page):
-        agree(page, address)
-        page.get_by_role("button", name="I hear it well").click()
+        start(page, address)
         first = rate_by_mouse(page, "mushra_like", 0)
         page.get_by_text("2 of 2").wait_for()
         heard(page, "Version 1")
@@ -232,8 +236,7 @@ def test_nobody_goes_on_before_everything_is_heard_and_rated(browser: Browser, t
         page.goto(address)
         page.get_by_role("button", name="Begin").click()
         assert "Tick the box" in page.get_by_role("alert").inner_text()
-        agree(page, address)
-        page.get_by_role("button", name="I hear it well").click()
+        start(page, address)
         page.get_by_role("button", name="Next").click()
         said = page.get_by_role("alert").inner_text()
         assert "Version 1, Version 2: not heard to the end" in said and "Version 1, Version 2: not rated" in said
@@ -249,8 +252,7 @@ def test_an_answer_waits_for_a_server_that_is_away(browser: Browser, tmp_path: P
     context = browser.new_context()
     with serving(folder) as address:
         page = context.new_page()
-        agree(page, address)
-        page.get_by_role("button", name="I hear it well").click()
+        start(page, address)
         context.set_offline(True)
         given = rate_by_mouse(page, "mushra_like", 1)
         page.get_by_text("is sent as soon as that works").wait_for()
@@ -263,8 +265,7 @@ def test_an_answer_waits_for_a_server_that_is_away(browser: Browser, tmp_path: P
 def test_versions_are_switched_at_the_same_sample(browser: Browser, tmp_path: Path) -> None:
     folder = built(tmp_path, "mushra_like", ("recording", "camp"), each=None, count=1)
     with serving(folder) as address, visitor(browser) as (_, page):
-        agree(page, address)
-        page.get_by_role("button", name="I hear it well").click()
+        start(page, address)
         heard(page, "Version 1")
         before = page.evaluate("[player.began, [...player.tracks.values()].map(t => t.buffer.length)]")
         page.get_by_role("button", name="Version 2", exact=True).click()

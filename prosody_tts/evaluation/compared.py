@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from prosody_tts.evaluation import statistics
 from prosody_tts.evaluation.metrics import METRICS, by_sentence, weights_by_sentence
 from prosody_tts.evaluation.results import UtteranceResult
 from prosody_tts.evaluation.statistics import Interval
+from prosody_tts.files import flat
 
 #: Settings that change no result.
 UNTOLD = ("run.",)
@@ -43,16 +44,9 @@ class Apart:
 
 def settings_apart(one: Experiment, other: Experiment) -> list[tuple[str, Any, Any]]:
     """Settings in which two experiments differ, with the values of both; not those that change no result."""
-    pair = [dict(_flat(to_plain(experiment))) for experiment in (one, other)]
+    pair = [flat(to_plain(experiment), ".") for experiment in (one, other)]
     names = [name for name in pair[0] if not name.startswith(UNTOLD)]
     return [(name, pair[0][name], pair[1].get(name)) for name in names if pair[0][name] != pair[1].get(name)]
-
-
-def _flat(data: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
-    for key, value in data.items():
-        found += _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [(f"{prefix}{key}", value)]
-    return found
 
 
 def metrics_apart(

@@ -16,7 +16,7 @@ from prosody_tts.evaluation import distributions
 from prosody_tts.evaluation.distributions import GRIDS, Grid, Pair, Statistic
 from prosody_tts.evaluation.effects import Share
 from prosody_tts.evaluation.measure import Floats
-from prosody_tts.evaluation.metrics import Better, nanmean
+from prosody_tts.evaluation.metrics import Better, log_or_nan, nanmean
 from prosody_tts.evaluation.metrics.durations import between_words
 from prosody_tts.evaluation.results import UtteranceResult, by_speaker
 
@@ -55,10 +55,7 @@ def _durations(group: Renditions, whose: Whose, tokens: Sequence[int]) -> Pair |
 def log_duration(group: Renditions, whose: Whose) -> Pair | None:
     """Natural log of every word's seconds."""
     found = _durations(group, whose, group[0].words)
-    if found is None:
-        return None
-    with np.errstate(divide="ignore"):
-        return Pair(*(np.where(values > 0, np.log(values), np.nan) for values in found))
+    return None if found is None else Pair(*map(log_or_nan, found))
 
 
 def pause(group: Renditions, whose: Whose) -> Pair | None:
@@ -92,10 +89,7 @@ def phone_energy(group: Renditions, whose: Whose) -> Pair | None:
 def phone_log_duration(group: Renditions, whose: Whose) -> Pair | None:
     """Natural log of every phone's seconds."""
     found = _phones(group, whose, "duration")
-    if found is None:
-        return None
-    with np.errstate(divide="ignore"):
-        return Pair(*(np.where(values > 0, np.log(values), np.nan) for values in found))
+    return None if found is None else Pair(*map(log_or_nan, found))
 
 
 def _residuals(group: Renditions, whose: Whose) -> Pair | None:

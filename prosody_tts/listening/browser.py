@@ -10,6 +10,8 @@ from prosody_tts.listening.kinds import KINDS
 from prosody_tts.listening.ordering import Screen
 from prosody_tts.listening.test import ListeningTest
 
+#: The page's files, whoever takes the answers.
+PAGE = ("index.html", "icon.svg", "style.css", "player.js", "app.js")
 #: What the page calls the file that says where answers go: ``online.js``, or ``static.js`` without a server.
 TRANSPORT = "transport.js"
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}

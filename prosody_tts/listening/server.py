@@ -22,7 +22,7 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from prosody_tts.listening.answers import Refused, answer_of
-from prosody_tts.listening.browser import TRANSPORT, TYPES, asset, shown, wording
+from prosody_tts.listening.browser import PAGE, TRANSPORT, TYPES, asset, shown, wording
 from prosody_tts.listening.ordering import Screen
 from prosody_tts.listening.storage import Conflict, Listener, Store
 from prosody_tts.listening.test import PUBLIC, STIMULI
@@ -32,12 +32,8 @@ LARGEST = 64 * 1024
 PARTICIPANT = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
 #: Address -> a file of the page.
 ASSETS = {
-    "/": "index.html",
-    "/icon.svg": "icon.svg",
-    "/style.css": "style.css",
-    "/player.js": "player.js",
+    **{"/" if name == "index.html" else f"/{name}": name for name in PAGE},
     f"/{TRANSPORT}": "online.js",
-    "/app.js": "app.js",
 }
 #: What the last page may ask, and the longest answer, in characters.
 QUESTIONS, LONGEST = ("device", "remarks"), 2000

@@ -11,7 +11,7 @@ from typing import Any
 from prosody_tts.errors import UserError
 from prosody_tts.files import write_text
 from prosody_tts.listening.answers import Refused, add, answer_of
-from prosody_tts.listening.browser import TRANSPORT, asset, shown, wording
+from prosody_tts.listening.browser import PAGE, TRANSPORT, asset, shown, wording
 from prosody_tts.listening.exchange import Heard
 from prosody_tts.listening.ordering import Screen, screens_of
 from prosody_tts.listening.test import PUBLIC, STIMULI, ListeningTest
@@ -45,7 +45,7 @@ def export(test: ListeningTest, folder: Path, out: Path, listeners: int) -> None
         write_text(out / "clips" / f"{code}.js", f'clip("{code}", "{base64.b64encode(wave).decode()}");\n')
     data = {"id": test.identity, "test": wording(test), "plans": [[shown(screen) for screen in plan] for plan in plans]}
     write_text(out / TRANSPORT, f"const DATA = {_script(data)};\n{asset('static.js').decode()}")
-    for name in ("index.html", "icon.svg", "style.css", "player.js", "app.js"):
+    for name in PAGE:
         write_text(out / name, asset(name).decode())
 
 

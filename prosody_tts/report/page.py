@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from prosody_tts.errors import UserError
-from prosody_tts.evaluation.metrics import by_sentence
+from prosody_tts.evaluation.metrics import of_metric
 from prosody_tts.evaluation.names import RECORDING
 from prosody_tts.evaluation.pairs import MATRIX
 from prosody_tts.evaluation.results import OfSentence, UtteranceResult, by_renditions
@@ -40,6 +40,7 @@ from prosody_tts.report.table import (
     paper,
     percent,
     share,
+    signed,
     spreads,
     star,
     tokenizers,
@@ -330,8 +331,7 @@ def _apart(results: Mapping[str, UtteranceResult]) -> list[tuple[str, str, list[
 def _signed(value: float, places: int) -> str:
     if not np.isfinite(value):
         return "—"
-    text = f"{abs(value):.{places}f}"
-    return text if float(text) == 0 else ("+" if value > 0 else "−") + text
+    return signed(value, f"{abs(value):.{places}f}")
 
 
 def _spectra(
@@ -364,7 +364,7 @@ def _boxes(table: Table, systems: Mapping[str, Spoken], style: Mapping[str, Styl
     """Every sentence's value of the primary metric."""
     found = {}
     for name, spoken in systems.items():
-        values, row = by_sentence(spoken.results)[table.primary], table.cell(name, table.primary)
+        values, row = of_metric(table.primary, spoken.results), table.cell(name, table.primary)
         if values and row is not None:
             found[name] = Box(np.array(list(values.values())), row.value, row.low, row.high)
     if len(found) < 2:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from prosody_tts.evaluation.measure import Floats
-from prosody_tts.evaluation.metrics import nanmean
+from prosody_tts.evaluation.metrics import log_or_nan, nanmean
 from prosody_tts.evaluation.results import UtteranceResult
 from prosody_tts.report.drawing import FONT, INK, MUTED, RULE, blank, settings
 
@@ -38,15 +38,14 @@ class Space:
     log_f0: Floats
     log_duration: Floats
 
-    def correlation(self, values: Floats) -> tuple[float, float]:
-        """Multiple correlation of values with both directions, and Pearson's with the first."""
+    def correlation(self, values: Floats) -> float:
+        """Multiple correlation of values with both directions."""
         sound = np.isfinite(values)
         y, x = values[sound] - values[sound].mean(), self.places[sound] - self.places[sound].mean(axis=0)
         if len(y) < 4 or not y.any():
-            return 0.0, 0.0
+            return 0.0
         fitted = x @ np.linalg.lstsq(x, y, rcond=None)[0]
-        first = float(x[:, 0] @ y / max(np.sqrt((x[:, 0] @ x[:, 0]) * (y @ y)), 1e-12))
-        return float(np.sqrt((fitted @ fitted) / (y @ y))), first
+        return float(np.sqrt((fitted @ fitted) / (y @ y)))
 
 
 def space_of(results: Sequence[UtteranceResult]) -> Space | None:
@@ -86,18 +85,16 @@ def _units(result: UtteranceResult) -> tuple[str, Floats, Floats, Floats] | None
     vectors, reference, words = result.vectors, result.reference, result.words
     if vectors is None or not words:
         return None
-    with np.errstate(divide="ignore", invalid="ignore"):
-        seconds = np.where(reference.duration > 0, np.log(reference.duration), np.nan)
-        if len(vectors) == 1:
-            f0, pace = nanmean(reference.log_f0[words][:, None]), nanmean(seconds[words][:, None])
-            return "utterance", vectors, f0, pace
-        if len(vectors) == len(result.tokens):
-            return "word", vectors[words], reference.log_f0[words], seconds[words]
-        if result.phones is None or len(vectors) != len(result.phones.spoken):
-            return None
-        spoken, own = np.array(result.phones.spoken), result.phones.reference
-        long = np.where(own.duration > 0, np.log(own.duration), np.nan)
-        return "phone", vectors[spoken], own.log_f0[spoken], long[spoken]
+    seconds = log_or_nan(reference.duration)
+    if len(vectors) == 1:
+        f0, pace = nanmean(reference.log_f0[words][:, None]), nanmean(seconds[words][:, None])
+        return "utterance", vectors, f0, pace
+    if len(vectors) == len(result.tokens):
+        return "word", vectors[words], reference.log_f0[words], seconds[words]
+    if result.phones is None or len(vectors) != len(result.phones.spoken):
+        return None
+    spoken, own = np.array(result.phones.spoken), result.phones.reference
+    return "phone", vectors[spoken], own.log_f0[spoken], log_or_nan(own.duration)[spoken]
 
 
 def drawing(space: Space) -> Figure:
@@ -121,8 +118,9 @@ def drawing(space: Space) -> Figure:
             size = 5 + 22 * shade[sound]
             dots = axes.scatter(x, y, s=size, c=own[sound], cmap="viridis_r", vmin=low, vmax=high)
             dots.set_linewidth(0)
-            both, _ = space.correlation(values)
-            axes.set_title(f"{label}\nR with both directions {both:.2f}", fontsize=FONT, loc="left", color=INK)
+            axes.set_title(
+                f"{label}\nR with both directions {space.correlation(values):.2f}", fontsize=FONT, loc="left", color=INK
+            )
             axes.set_xlabel(
                 f"first direction, {100 * space.shares[0]:.0f} % of the variance", color=MUTED, fontsize=FONT - 1
             )

@@ -187,6 +187,11 @@ def number(value: float | None) -> str:
     return text.lstrip("-") if float(text) == 0 else text
 
 
+def signed(value: float, size: str) -> str:
+    """The size of a value, as text, with the value's sign before it; nought has none."""
+    return size if float(size) == 0 else ("+" if value > 0 else "\N{MINUS SIGN}") + size
+
+
 def interval(row: Row) -> str:
     """``[low, high]`` of a row, or nothing."""
     return "" if row.low is None else f"[{number(row.low)}, {number(row.high)}]"

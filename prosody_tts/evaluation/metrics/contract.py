@@ -70,6 +70,12 @@ def nanmean(values: Floats) -> Floats:
     return np.where(count > 0, np.where(sound, values, 0.0).sum(axis=0) / np.maximum(count, 1), np.nan)
 
 
+def log_or_nan(values: Floats) -> Floats:
+    """Natural logs; NaN of what is not above 0, without a warning."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(values > 0, np.log(values), np.nan)
+
+
 def mean_of(of_utterance: OfUtterance) -> OfSentence:
     """Average over the renditions."""
 

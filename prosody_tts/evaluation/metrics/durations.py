@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from prosody_tts.evaluation.measure import Floats
+from prosody_tts.evaluation.measure import Floats, TokenMeasures
 from prosody_tts.evaluation.metrics.contract import Metric, OfUtterance, mean_of, rmse, root_mean_square
 from prosody_tts.evaluation.results import UtteranceResult
 
@@ -15,8 +15,7 @@ PAUSE = 0.05
 
 
 def _duration(result: UtteranceResult) -> float | None:
-    seconds = rmse((result.system.duration - result.reference.duration)[result.words])
-    return None if seconds is None else 1000.0 * seconds
+    return _apart(result.system, result.reference, result.words)
 
 
 def _log_duration(result: UtteranceResult) -> float | None:
@@ -31,26 +30,25 @@ def between_words(result: UtteranceResult) -> list[int]:
     return [index for index in range(words[0], words[-1]) if not result.tokens[index]] if words else []
 
 
-def _apart(result: UtteranceResult, tokens: list[int]) -> float | None:
-    """RMSE of tokens' durations, in ms."""
-    seconds = rmse((result.system.duration - result.reference.duration)[tokens])
+def _apart(system: TokenMeasures, reference: TokenMeasures, places: list[int]) -> float | None:
+    """RMSE of durations, in ms."""
+    seconds = rmse((system.duration - reference.duration)[places])
     return None if seconds is None else 1000.0 * seconds
 
 
 def _pause(result: UtteranceResult) -> float | None:
-    return _apart(result, between_words(result))
+    return _apart(result.system, result.reference, between_words(result))
 
 
 def _end(result: UtteranceResult) -> float | None:
-    return _apart(result, [len(result.tokens) - 1] if result.words else [])
+    return _apart(result.system, result.reference, [len(result.tokens) - 1] if result.words else [])
 
 
 def _phone(result: UtteranceResult) -> float | None:
     if result.phones is None:
         return None
-    apart = result.phones.system.duration - result.phones.reference.duration
-    seconds = rmse(apart[np.array(result.phones.spoken)])
-    return None if seconds is None else 1000.0 * seconds
+    spoken = np.flatnonzero(result.phones.spoken).tolist()
+    return _apart(result.phones.system, result.phones.reference, spoken)
 
 
 def pauses(result: UtteranceResult) -> tuple[Floats, Floats]:

@@ -20,6 +20,11 @@ METRICS: dict[str, Metric] = {
 }
 
 
+def of_metric(name: str, results: Sequence[UtteranceResult]) -> dict[str, float]:
+    """One metric's value for every sentence where it is defined; see ``by_sentence``."""
+    return _over_speakers(METRICS[name].of_sentence, by_speaker(results))
+
+
 def by_sentence(results: Sequence[UtteranceResult]) -> dict[str, dict[str, float]]:
     """Value of every metric for every sentence where it is defined: metric -> sentence -> value.
 

@@ -1,6 +1,14 @@
 "use strict";
 // The pages of a test, one after the other: consent, loudness, every screen, questions, thanks.
 
+// What went wrong, in words for a listener, with the status of the server's reply; 0 where there was none.
+class Problem extends Error {
+  constructor(text, status) {
+    super(text);
+    this.status = status;
+  }
+}
+
 const page = document.getElementById("page");
 const transport = new Transport();
 let test = null;

@@ -1,13 +1,6 @@
 "use strict";
 // Where answers go: to the server that the page comes from.
 
-class Problem extends Error {
-  constructor(text, status) {
-    super(text);
-    this.status = status;
-  }
-}
-
 class Transport {
   constructor() {
     // The token comes behind a #, which browsers send to nobody; then it stands in the address no more.

@@ -1,13 +1,6 @@
 "use strict";
 // Where answers go when there is no server: into this browser, and at the end into a file that is sent back.
 
-class Problem extends Error {
-  constructor(text, status) {
-    super(text);
-    this.status = status;
-  }
-}
-
 const clips = new Map();
 // Called by the files of clips, which a page from a disk may load as scripts and as nothing else.
 function clip(code, base64) {
