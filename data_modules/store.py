@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from data_modules.arrays import Rows
 from data_modules.audio import load_audio
 from data_modules.corpora.contract import Fault, Split, Utterance
-from data_modules.corpora.splits import FILE, listed
+from data_modules.corpora.perturbed import original
+from data_modules.corpora.splits import FILE, listed, position
 from data_modules.members import Member
 from data_modules.moments import moments
 from data_modules.records import Named, Records, write_lines
@@ -337,16 +338,41 @@ class Recording:
 
 
 class TextFeatures:
-    """What is known of a corpus's text: all that stage two needs beside vectors."""
+    """What is known of a corpus's text: all that stage two needs beside vectors.
 
-    def __init__(self, corpus: Path, text: Path) -> None:
+    Args:
+        corpus: folder of the corpus.
+        text: folder of its analysis.
+        learn_from: training sentences that are there at all; none leaves all. Fewer are always among more.
+    """
+
+    def __init__(self, corpus: Path, text: Path, learn_from: int | None = None) -> None:
         self.corpus = CorpusStore(corpus)
         self.text = TextStore(text)
+        self._learn_from = learn_from
 
     def ids(self, *splits: Split) -> list[str]:
         """Utterances of the splits that have been analysed, in the corpus's order."""
         own = zip(self.corpus.rows, self.corpus.splits, strict=True)
-        return [name for name, split in own if split in splits and name in self.text.rows]
+        found = [(name, split) for name, split in own if split in splits and name in self.text.rows]
+        if self._learn_from is None:
+            return [name for name, _ in found]
+        learned = self._learned
+        return [
+            name
+            for name, split in found
+            if split not in {"train", "perturbed"} or (name if split == "train" else original(name)) in learned
+        ]
+
+    @cached_property
+    def _learned(self) -> frozenset[str]:
+        """Training utterances of the first sentences, in an order that no one chose."""
+        sentences = {
+            utterance.id: utterance.sentence for utterance in self.corpus.utterances if utterance.split == "train"
+        }
+        order = sorted(set(sentences.values()), key=lambda sentence: position(sentence, 0))
+        kept = set(order[: self._learn_from])
+        return frozenset(name for name, sentence in sentences.items() if sentence in kept)
 
     @cached_property
     def utterances(self) -> Named[Utterance]:
@@ -375,8 +401,10 @@ class TextFeatures:
 class FeatureStore(TextFeatures):
     """All features of a corpus of recordings: what the data modules and the evaluation read."""
 
-    def __init__(self, corpus: Path, text: Path, audio: Path, durations: Path | None) -> None:
-        super().__init__(corpus, text)
+    def __init__(
+        self, corpus: Path, text: Path, audio: Path, durations: Path | None, learn_from: int | None = None
+    ) -> None:
+        super().__init__(corpus, text, learn_from)
         self.audio = AudioStore(audio)
         self.durations: dict[str, list[int]] | None = None if durations is None else read_json(durations)
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -33,9 +32,9 @@ from prosody_tts.listening.commands import app as listen
 
 if TYPE_CHECKING:
     from data_modules.store import FeatureStore
+    from prosody_tts.sweeping import Sweeping
 
 PAPER_TABLES = "paper_tables"
-REPORT = "report"
 EXAMPLES = """
 Examples:
 
@@ -296,7 +295,9 @@ def sweep(
 
     Trains each shared stage once, and makes the table of the points.
     """
-    _sweep(arguments, None, workers, seed, dry_run)
+    from prosody_tts.sweeping import Sweeping
+
+    _sweep(Sweeping(arguments, None, seed), workers, dry_run)
 
 
 @app.command()
@@ -309,7 +310,9 @@ def reproduce(
 
     From the corpus to the numbers; FILE is sweeps/paper_tables.yaml unless given.
     """
-    _sweep(arguments, PAPER_TABLES, workers, 0, dry_run, REPORT)
+    from prosody_tts.sweeping import REPORT, Sweeping
+
+    _sweep(Sweeping(arguments, PAPER_TABLES, 0), workers, dry_run, REPORT)
 
 
 @app.command()
@@ -318,8 +321,9 @@ def table(arguments: Arguments = None, seed: Seed = 0) -> None:
 
     Writes its page too; FILE is sweeps/paper_tables.yaml unless given.
     """
-    name, experiments = _load_sweep(arguments, PAPER_TABLES, seed)
-    _print_report(name, experiments, arguments)
+    from prosody_tts.sweeping import Sweeping
+
+    Sweeping(arguments, PAPER_TABLES, seed).table()
 
 
 @app.command()
@@ -466,66 +470,18 @@ def _check(status: int) -> None:
         raise _Failed(status)
 
 
-def _load_sweep(arguments: Sequence[str] | None, default: str | None, seed: int) -> tuple[str, dict[str, Experiment]]:
-    from prosody_tts.sweeps import experiments_of, load_sweep, to_slug
-
-    files, overrides = split_arguments(arguments or ())
-    if not files and default is None:
-        raise UserError("name a sweep file, such as sweeps/paper_tables.yaml")
-    found = load_sweep(one_file(files, default))
-    named = experiments_of(found, overrides, seed)
-    return to_slug(found.name), {name: experiment for name, (_, experiment) in named.items()}
-
-
-def _sweep(
-    arguments: Sequence[str] | None,
-    default: str | None,
-    workers: int | None,
-    seed: int,
-    dry_run: bool,
-    place: str | None = None,
-) -> None:
-    from prosody_tts.sweeps import overview, run_sweep
-
-    name, experiments = _load_sweep(arguments, default, seed)
+def _sweep(sweeping: Sweeping, workers: int | None, dry_run: bool, place: str | None = None) -> None:
+    """Run a sweep, or say what that would do."""
     if dry_run:
-        for shown in overview(experiments):
-            output().print(shown)
-        return
-    status = conclude(run_sweep(experiments, workers))
-    _print_report(name, experiments, arguments, place)
-    _check(status)
-
-
-def _print_report(
-    name: str,
-    experiments: Mapping[str, Experiment],
-    arguments: Sequence[str] | None,
-    place: str | None = None,
-) -> None:
-    """Print the table of what is finished, and where its page is: ``place`` in the run folder, or by its name."""
-    from prosody_tts.pipeline import is_done, plan, report
-
-    finished = {key: value for key, value in experiments.items() if is_done(plan(value)[-1])}
-    if not finished:
-        raise UserError(f"nothing of {name} is finished yet; run it with `{PROGRAM} sweep {name}`")
-    first = next(iter(experiments.values()))
-    named = "-".join([name, first.corpus, first.size])
-    folder = Path(first.run.folder) / (place or f"reports/{named}")
-    files, overrides = split_arguments(arguments or ())
-    command = shlex.join([PROGRAM, "sweep", *(files or [name]), *overrides])
-    output().print(report(finished, folder, command))
-    for page in sorted(folder.glob("*.html")):
-        print(f"page: {page}")
-    if first.measures != "speech":
-        print(f"table: {folder / 'table.md'}")
+        sweeping.foretell(workers)
+    else:
+        _check(sweeping.run(workers, place))
 
 
 def _print_corpus(experiment: Experiment) -> None:
     """Print what preparing made of the corpus, and the utterances left out."""
-    from prosody_tts.files import read_json
     from prosody_tts.inspect.build import left_out
-    from prosody_tts.pipeline import RESULT, folder, plan
+    from prosody_tts.pipeline import folder, plan, read_result
 
     faults = left_out(experiment)
     warnings: list[str] = []
@@ -533,7 +489,7 @@ def _print_corpus(experiment: Experiment) -> None:
     for stage in plan(experiment):
         if stage.kind not in PREPARATION:
             continue
-        metrics = read_json(folder(stage) / RESULT)["metrics"]
+        metrics = read_result(stage)["metrics"]
         if (warning := metrics.pop("warning", None)) is not None:
             warnings.append(warning)
         made.add_row(stage.label, ", ".join(f"{name} {_number(value)}" for name, value in metrics.items()))
@@ -555,12 +511,11 @@ def _print_corpus(experiment: Experiment) -> None:
 def _print_alignment(experiment: Experiment) -> None:
     """Print a line about how the alignment looks, where there is one."""
     from data_modules.alignment.report import read_suspicious, summary
-    from prosody_tts.files import read_json
-    from prosody_tts.pipeline import RESULT, folder, plan
+    from prosody_tts.pipeline import folder, is_done, plan, read_result
 
-    for done in (folder(stage) for stage in plan(experiment) if stage.kind == "alignment"):
-        if (done / RESULT).exists():
-            print(summary(read_json(done / RESULT)["metrics"], read_suspicious(done)))
+    for stage in plan(experiment):
+        if stage.kind == "alignment" and is_done(stage):
+            print(summary(read_result(stage)["metrics"], read_suspicious(folder(stage))))
 
 
 def _prepared(experiment: Experiment) -> FeatureStore:
@@ -584,12 +539,11 @@ def _write_textgrids(experiment: Experiment, out: Path) -> None:
 
 
 def _print_metrics(experiment: Experiment) -> None:
-    from prosody_tts.files import read_json
-    from prosody_tts.pipeline import RESULT, folder, plan
+    from prosody_tts.pipeline import folder, plan, read_result
 
     stage = plan(experiment)[-1]
     shown = Table("metric", "value", title=f"{experiment.system} on {experiment.corpus}")
-    for name, value in read_json(folder(stage) / RESULT)["metrics"].items():
+    for name, value in read_result(stage)["metrics"].items():
         shown.add_row(name, _number(value))
     output().print(shown)
     print(folder(stage))

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
+from rich.live import Live as Screen
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from prosody_tts.pipeline import Stage
@@ -17,6 +22,35 @@ if TYPE_CHECKING:
 PLAIN_EVERY = 20.0
 #: Seconds of work before a rate is worth showing.
 SETTLED = 0.5
+#: Seconds between two looks at how long the whole will take.
+LEFT_EVERY = 2.0
+#: Lines of a terminal that the table of points leaves to the bars and what is written above them.
+SPARED = 12
+
+
+class Row(NamedTuple):
+    """How a point stands: its name, its stages that are over, running, failed, waiting or done, and what of it."""
+
+    name: str
+    stages: str
+    state: str
+    about: str
+
+
+class Points(Protocol):
+    """Points that share stages; told of every stage, they say how they stand."""
+
+    def start(self, stage: Stage) -> None:
+        """A stage starts."""
+
+    def end(self, outcome: Outcome) -> None:
+        """A stage is over."""
+
+    def rows(self) -> list[Row]:
+        """How the points stand, those that matter most first."""
+
+    def left(self) -> tuple[float | None, bool]:
+        """Seconds to go, and whether that is all of it."""
 
 
 @dataclass
@@ -99,6 +133,7 @@ class Plain(Display):
     """Lines for logs: each stage's start and end, and now and then its pace."""
 
     console: Console
+    points: Points | None = None
     total: int = 0
     over: int = 0
     paces: dict[str, Pace] = field(default_factory=dict)
@@ -112,6 +147,8 @@ class Plain(Display):
 
     def start(self, stage: Stage) -> None:
         """Say that a stage starts."""
+        if self.points is not None:
+            self.points.start(stage)
         self.paces[stage.key], self.said[stage.key] = Pace(), time.monotonic()
         self._say(f"start   {stage.label}  ({stage.key})")
 
@@ -127,7 +164,11 @@ class Plain(Display):
     def end(self, outcome: Outcome) -> None:
         """Say how a stage ended."""
         self.over += 1
-        self._say(describe(outcome, f"stage {self.over} of {self.total}"))
+        told = f"stage {self.over} of {self.total}"
+        if self.points is not None:
+            self.points.end(outcome)
+            told += remaining(self.points)
+        self._say(describe(outcome, told))
 
     def _say(self, line: str) -> None:
         self.console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -135,30 +176,35 @@ class Plain(Display):
 
 @dataclass
 class Live(Display):
-    """A bar for the whole and one for every running stage; failures stay above them."""
+    """A bar for the whole and one for every running stage below the points they serve; failures stay above them."""
 
     console: Console
+    points: Points | None = None
     bars: Progress = field(init=False)
     whole: TaskID = field(init=False)
+    screen: Screen = field(init=False)
     total: int = 0
     over: int = 0
+    left: str = ""
+    asked: float = -LEFT_EVERY
     tasks: dict[str, TaskID] = field(default_factory=dict)
     paces: dict[str, Pace] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Lay out the bars."""
         columns = (TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[state]}"))
-        self.bars = Progress(*columns, console=self.console, transient=True, refresh_per_second=5)
+        self.bars = Progress(*columns, console=self.console)
         self.whole = self.bars.add_task("stages", total=None, state="")
+        self.screen = Screen(get_renderable=self._layout, console=self.console, transient=True, refresh_per_second=5)
 
     def __enter__(self) -> Self:
         """Take the terminal."""
-        self.bars.start()
+        self.screen.start()
         return self
 
     def __exit__(self, *error: object) -> None:
         """Give the terminal back."""
-        self.bars.stop()
+        self.screen.stop()
 
     def begin(self, total: int, reused: int) -> None:
         """Fill the bar of the whole up to what is there already."""
@@ -167,6 +213,8 @@ class Live(Display):
 
     def start(self, stage: Stage) -> None:
         """Add a stage's bar."""
+        if self.points is not None:
+            self.points.start(stage)
         self.paces[stage.key] = Pace()
         self.tasks[stage.key] = self.bars.add_task(stage.label, total=None, state="starting")
 
@@ -179,14 +227,47 @@ class Live(Display):
     def end(self, outcome: Outcome) -> None:
         """Replace a stage's bar by a line."""
         self.over += 1
+        if self.points is not None:
+            self.points.end(outcome)
         if (task := self.tasks.pop(outcome.stage.key, None)) is not None:
             self.bars.remove_task(task)
-        self.bars.console.print(describe(outcome, ""), markup=False, highlight=False)
+        self.console.print(describe(outcome, ""), markup=False, highlight=False)
         self._whole()
 
+    def refresh(self) -> None:
+        """Look again how long it will take, now and then."""
+        if self.points is not None and time.monotonic() - self.asked >= LEFT_EVERY:
+            self.asked, self.left = time.monotonic(), remaining(self.points)
+            self._whole()
+
     def _whole(self) -> None:
-        state = f"{self.over} of {self.total}"
+        state = f"{self.over} of {self.total}{self.left}"
         self.bars.update(self.whole, completed=self.over, total=self.total, state=state)
+
+    def _layout(self) -> RenderableType:
+        bars = self.bars.get_renderable()
+        if self.points is None:
+            return bars
+        return Group(points_table(self.points.rows(), self.console.height - SPARED - len(self.tasks)), bars)
+
+
+def points_table(rows: Sequence[Row], height: int) -> Table:
+    """The points as a table of at most so many lines, and how many more there are."""
+    shown = Table("point", "stages", "", "", box=None, pad_edge=False)
+    for row in rows[: max(1, height)]:
+        shown.add_row(*(Text(cell, overflow="ellipsis", no_wrap=True) for cell in row))
+    if rest := rows[max(1, height) :]:
+        states = Counter(row.state for row in rest)
+        shown.add_row(f"and {len(rest)} more", "", ", ".join(f"{count} {state}" for state, count in states.items()), "")
+    return shown
+
+
+def remaining(points: Points) -> str:
+    """The time left in words; nothing where nothing is known."""
+    seconds, whole = points.left()
+    if seconds is None:
+        return ""
+    return f", {'about' if whole else 'more than'} {clock(seconds)} left"
 
 
 def describe(outcome: Outcome, prefix: str) -> str:
@@ -199,9 +280,9 @@ def describe(outcome: Outcome, prefix: str) -> str:
     return f"{line}  [{prefix}]" if prefix else line
 
 
-def make_display(progress: bool, console: Console | None = None) -> Display:
-    """Choose how to show: not at all, bars on a terminal, lines elsewhere."""
+def make_display(progress: bool, console: Console | None = None, points: Points | None = None) -> Display:
+    """Choose how to show: not at all, bars on a terminal, lines elsewhere; of a sweep, how its points stand."""
     console = console or Console(stderr=True)
     if not progress:
         return Display()
-    return Live(console) if console.is_terminal else Plain(console)
+    return Live(console, points) if console.is_terminal else Plain(console, points)

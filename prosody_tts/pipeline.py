@@ -100,6 +100,8 @@ PLAIN_DURATIONS = {"network": "convolutional", "target": "log", "error": "l1"}
 #: Settings of a language model that only its draws read, and that only what it writes does.
 DRAWN = ("top_k", "top_p", "repeats", "longest")
 WRITTEN = ("longest_text",)
+#: Stages that learn from ``data.learn_from`` sentences.
+LEARNING = frozenset({"acoustic", "sampler", "duration"})
 RESULT = "result.json"
 SETTINGS = "settings.json"
 
@@ -147,6 +149,24 @@ def is_done(stage: Stage) -> bool:
     return (folder(stage) / RESULT).exists()
 
 
+def read_result(stage: Stage) -> dict[str, Any]:
+    """The content of a finished stage's ``result.json``.
+
+    Raises:
+        UserError: it is damaged; a stage that never finished has none.
+    """
+    path = folder(stage) / RESULT
+    try:
+        result = read_json(path)
+        # What every reader asks for.
+        return {**result, "metrics": dict(result["metrics"])}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{path} cannot be read ({' '.join(str(error).split()) or type(error).__name__}); delete its folder to "
+            f"have the stage made again ({stage.label})"
+        ) from None
+
+
 #: Name of the pseudo-system that sends the recording's own mel through the vocoder.
 COPY = "copy_synthesis"
 
@@ -163,6 +183,8 @@ class _Plan:
     ) -> Stage:
         """Make a stage that reads others; ``depends`` names those that shape its result, by default all it reads."""
         shaping = {name: self.stages[name].identity for name in (reads if depends is None else depends)}
+        if kind in LEARNING and self.experiment.data.learn_from is not None:
+            own = {**own, "learn_from": self.experiment.data.learn_from}
         identity = digest({"kind": kind, "version": VERSIONS[kind], "depends": shaping, "own": own})
         inputs = {name: self.stages[name].identity for name in reads}
         return Stage(kind, identity, self.experiment, inputs, label)
@@ -614,7 +636,7 @@ def run_stage(stage: Stage, progress: Progress) -> dict[str, Any]:
         progress(0, 0, "waiting for another process")
     with lock:
         if is_done(stage):
-            return read_json(target / RESULT)
+            return read_result(stage)
         write_json(target / SETTINGS, to_plain(stage.experiment))
         from prosody_tts.runners import RUNNERS  # loads torch, which planning must not
 
@@ -660,7 +682,7 @@ def versions() -> dict[str, str]:
 def training_warnings(experiment: Experiment) -> list[str]:
     """What the finished trainings of a system warn of, such as a posterior that has collapsed."""
     trained = [stage for stage in plan(experiment) if stage.kind in {"acoustic", "sampler"} and is_done(stage)]
-    told = [(stage.label, read_json(folder(stage) / RESULT)["metrics"].get("warning")) for stage in trained]
+    told = [(stage.label, read_result(stage)["metrics"].get("warning")) for stage in trained]
     return [f"{label}, seed {experiment.seed}: {warning}" for label, warning in told if warning is not None]
 
 
@@ -698,7 +720,7 @@ def _code_figures(experiment: Experiment) -> dict[str, float]:
         return {}
     # The last stage is the evaluation of the system itself.
     stages = {stage.kind: stage for stage in plan(experiment)}
-    return figures({kind: read_json(folder(stages[kind]) / RESULT)["metrics"] for kind in ("tokenizer", "evaluate")})
+    return figures({kind: read_result(stages[kind])["metrics"] for kind in ("tokenizer", "evaluate")})
 
 
 @dataclass(frozen=True)

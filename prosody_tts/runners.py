@@ -51,7 +51,7 @@ from prosody_tts.files import atomic, digest, write_json
 from prosody_tts.nn.tokenizers import BinnedTokenizer, Tokenizer
 from prosody_tts.nn.vocoders import GriffinLim
 from prosody_tts.nn.vocoders.discriminators import Discriminators
-from prosody_tts.pipeline import Stage
+from prosody_tts.pipeline import LEARNING, Stage
 from prosody_tts.samples import Samples
 from prosody_tts.stages.acoustic import AcousticStage, collapse_warning, watch
 from prosody_tts.stages.duration import DurationStage, SampledVectors, VectorSource, no_vectors, recorded_vectors
@@ -213,12 +213,19 @@ def _task(corpus: CorpusStore, utterance: Utterance) -> Task:
 def store_of(stage: Stage) -> FeatureStore:
     """The features a stage reads; without durations for one that comes before the alignment."""
     durations = stage.input("alignment") / "durations.json" if "alignment" in stage.inputs else None
-    return FeatureStore(stage.input("corpus"), stage.input("text"), stage.input("audio"), durations)
+    places = stage.input("corpus"), stage.input("text"), stage.input("audio")
+    return FeatureStore(*places, durations, _learn_from(stage))
 
 
 def text_of(stage: Stage) -> TextFeatures:
     """The text a stage reads, with the features of recordings where there are some."""
-    return store_of(stage) if "audio" in stage.inputs else TextFeatures(stage.input("corpus"), stage.input("text"))
+    if "audio" in stage.inputs:
+        return store_of(stage)
+    return TextFeatures(stage.input("corpus"), stage.input("text"), _learn_from(stage))
+
+
+def _learn_from(stage: Stage) -> int | None:
+    return stage.experiment.data.learn_from if stage.kind in LEARNING else None
 
 
 def run_labels(stage: Stage, folder: Path, progress: Progress) -> dict[str, Any]:

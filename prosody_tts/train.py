@@ -10,8 +10,7 @@ from collections.abc import Sequence
 
 from prosody_tts.command import OK, conclude, guarded, one_file, split_arguments
 from prosody_tts.config import Experiment, load
-from prosody_tts.files import read_json
-from prosody_tts.pipeline import RESULT, folder, plan, run_stage
+from prosody_tts.pipeline import RESULT, folder, plan, read_result, run_stage
 from prosody_tts.schedule import run_all
 from prosody_tts.tracking import track, under_agent
 
@@ -40,7 +39,7 @@ def train(experiment: Experiment) -> int:
         outcomes = run_all(stages, 0, experiment.run.threads, runner=run_stage, progress=experiment.run.progress)
         status = conclude(outcomes)
         if status == OK:
-            result = read_json(folder(stages[-1]) / RESULT)
+            result = read_result(stages[-1])
             tracker.summary({"evaluate": result["metrics"]})
             print(f"{experiment.system}: {folder(stages[-1]) / RESULT}")
     return status

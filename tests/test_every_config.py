@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ from rich.console import Console
 
 from benchmarks import language
 from data_modules.corpora.contract import silent
-from data_modules.store import CorpusStore
+from data_modules.store import CorpusStore, TextFeatures
 from prosody_tts import cli
 from prosody_tts.config import EXPERIMENTS, LABELS, EvaluationConfig, Experiment, RunConfig, load
+from prosody_tts.errors import UserError
 from prosody_tts.evaluation.listeners import own
 from prosody_tts.evaluation.listeners.contract import heard
 from prosody_tts.evaluation.recognition import read_transcripts
@@ -27,7 +29,7 @@ from prosody_tts.listening.test import ListeningTest
 from prosody_tts.pipeline import RESULT, SETTINGS, folder, is_done, plan, report, run_stage
 from prosody_tts.schedule import run_all
 from prosody_tts.stages.fit.devices import has_bfloat16
-from prosody_tts.sweeps import SWEEPS, experiments_of, load_sweep, run_sweep
+from prosody_tts.sweeps import SWEEPS, Search, experiments_of, load_sweep, run_search, run_sweep
 
 SYSTEMS = sorted(path.stem for path in EXPERIMENTS.glob("*.yaml") if path.stem != "base")
 SPEAKING = [name for name in SYSTEMS if load(name).measures == "speech"]
@@ -187,10 +189,14 @@ def test_every_sweep_ends_in_a_table_with_all_its_systems(
     runs: Path, tmp_path: Path, name: str, labels: dict[str, list[str]]
 ) -> None:
     overrides = [*TINY, f"run.folder={runs}"]
-    found = [experiment for _, experiment in experiments_of(load_sweep(name), overrides).values()]
-    of_labels = {experiment.corpus for experiment in found} & set(LABELS)
+    sweep = load_sweep(name)
+    asked = sweep.parameters["experiment"]
+    of_labels = {load(file).corpus for file in asked.get("values", [asked.get("value")])} & set(LABELS)
     overrides += [setting for corpus in of_labels for setting in labels[corpus]]
-    experiments = {key: value for key, (_, value) in experiments_of(load_sweep(name), overrides).items()}
+    if sweep.method == "bayes":
+        outcomes = run_search(Search(replace(sweep, run_cap=2), overrides), 0)
+        assert {outcome.status for outcome in outcomes} <= {"done", "reused"}
+    experiments = {key: value for key, (_, value) in experiments_of(sweep, overrides).items()}
     assert {outcome.status for outcome in run_sweep(experiments, 0)} <= {"done", "reused"}
     console = Console(record=True, width=250, file=(tmp_path / "table.txt").open("w"))
     console.print(report(experiments, tmp_path))
@@ -220,6 +226,22 @@ def test_a_listening_test_is_built_from_a_sweep_that_has_run(runs: Path, tmp_pat
     assert cli.run([*given, "--systems", "recording,kathka", "--out", str(tmp_path / "no")]) == 2
     assert cli.run(["listen", "build", "prominence", "corpus_path=x", "--out", str(tmp_path / "no")]) == 2
     assert not (tmp_path / "no").exists()
+
+
+def test_those_who_learn_from_fewer_sentences_learn_from_some_of_the_same(runs: Path) -> None:
+    experiment = tiny(runs, "camp", "data.speeds=[0.9]")
+    stages = {stage.kind: stage for stage in plan(experiment)}
+    for kind in ("corpus", "text"):
+        run_stage(stages[kind], silent)
+    places = folder(stages["corpus"]), folder(stages["text"])
+    found = [TextFeatures(*places, learn_from=count) for count in (3, 7, None)]
+    few, more, whole = ({kept.utterances[name].sentence for name in kept.ids("train")} for kept in found)
+    assert few < more < whole and (len(few), len(more), len(whole)) == (3, 7, 12)
+    for kept, sentences in zip(found, (few, more, whole), strict=True):
+        assert {kept.utterances[name].sentence for name in kept.ids("perturbed")} == sentences
+        assert kept.ids("dev", "test") == found[-1].ids("dev", "test")
+    with pytest.raises(UserError, match=r"data\.learn_from=3 is for stages one and two, which spectrum_lm has not"):
+        tiny(runs, "spectrum_lm", "data.learn_from=3")
 
 
 def test_asking_again_runs_nothing(runs: Path) -> None:

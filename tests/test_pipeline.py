@@ -61,6 +61,7 @@ def changed(*overrides: str, system: str = "camp") -> set[str]:
         ("text.tree=gold", {"text", "sampler", "evaluate"}),
         ("acoustic.latent=9", {"acoustic", "sampler", "evaluate"}),
         ("acoustic.kl=9", set()),  # CAMP's encoder is deterministic: it has no such term
+        ("data.learn_from=5", {"acoustic", "sampler", "evaluate"}),
         ("seed=1", {"acoustic", "sampler", "evaluate"}),
         ("audio.window=640", {"audio", "alignment", "acoustic", "sampler", "evaluate", "copy"}),
         ("data.seed=1", {"corpus", "text", "audio", "alignment", "acoustic", "sampler", "evaluate", "copy"}),

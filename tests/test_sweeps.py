@@ -18,7 +18,7 @@ from scripted import runner
 from prosody_tts.command import one_file, split_arguments
 from prosody_tts.config import ROOT, Experiment, load, to_plain
 from prosody_tts.errors import UserError
-from prosody_tts.sweeps import SWEEPS, experiments_of, load_sweep, overview, points, run_sweep
+from prosody_tts.sweeps import SWEEPS, Point, Search, Sweep, experiments_of, load_sweep, overview, points, run_sweep
 
 FILES = sorted(path.stem for path in SWEEPS.glob("*.yaml"))
 PAPER = [
@@ -36,6 +36,15 @@ def sweep_file(folder: Path, **changes: Any) -> Path:
     path = folder / "sweep.yaml"
     path.write_text(yaml.safe_dump(data, sort_keys=False))
     return path
+
+
+def points_of(sweep: Sweep, runs: Path) -> list[Point]:
+    """A sweep's points; of a search the first that it proposes."""
+    if sweep.method != "bayes":
+        return points(sweep)
+    search = Search(sweep, ["size=smoke", f"run.folder={runs}"])
+    assert search.extend(0)
+    return [trial.point for trial in search.trials()]
 
 
 def agent_arguments(file: Path, values: dict[str, Any]) -> list[str]:
@@ -57,10 +66,11 @@ def test_the_papers_table_has_the_papers_systems() -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_every_point_of_every_sweep_loads(name: str) -> None:
+def test_every_point_of_every_sweep_loads(tmp_path: Path, name: str) -> None:
     sweep = load_sweep(name)
-    named = experiments_of(sweep, ["size=smoke"])
-    assert len(named) == len(points(sweep))
+    found = points_of(sweep, tmp_path)
+    named = experiments_of(sweep, ["size=smoke", f"run.folder={tmp_path}"])
+    assert len(named) == len(found)
     for point, experiment in named.values():
         assert experiment.size == "smoke" and experiment.run.group == name
         assert (ROOT / point.experiment).is_file()
@@ -75,15 +85,16 @@ def test_every_sweep_is_a_file_wandb_accepts_and_says_what_it_fills(name: str) -
     assert (ROOT / data["program"]).is_file()
     assert set(data["metric"]) <= {"name", "goal", "target"} and data["metric"]["goal"] in {"minimize", "maximize"}
     for parameter in data["parameters"].values():
-        assert ("value" in parameter) != (isinstance(parameter.get("values"), list))
+        told = ["value" in parameter, isinstance(parameter.get("values"), list), {"min", "max"} <= set(parameter)]
+        assert sum(told) == 1
     assert data["name"] == name and data["description"]
     assert "table" in path.read_text().splitlines()[0]
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_an_agents_command_means_the_same_settings(name: str) -> None:
+def test_an_agents_command_means_the_same_settings(tmp_path: Path, name: str) -> None:
     sweep = load_sweep(name)
-    for point in points(sweep):
+    for point in points_of(sweep, tmp_path):
         values = {"experiment": point.experiment} | dict(item.split("=", 1) for item in point.overrides)
         words = agent_arguments(sweep.path, values)
         assert words[:4] == ["/usr/bin/env", "python", "-m", "prosody_tts.train"]
@@ -173,9 +184,12 @@ def test_whole_and_quantised_draws(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"method": "bayes"}, "has method: bayes, which needs a W&B server"),
+        ({"method": "bayes", "run_cap": 4}, "has method: bayes and needs metric: with the name"),
+        ({"method": "bayes", "metric": {"name": "evaluate/x"}}, "has method: bayes and needs run_cap"),
+        ({"metric": {"goal": "minimize"}}, "metric in .* must have a name"),
+        ({"metric": {"name": "evaluate/x", "goal": "minimise"}}, "unknown goal 'minimise' .*; did you mean 'minimize'"),
         ({"method": "gird"}, "unknown method 'gird' in .*; did you mean 'grid'"),
-        ({"early_terminate": {"type": "hyperband"}}, "has early_terminate, which needs a W&B server"),
+        ({"early_terminate": {"type": "hyperband"}}, "has early_terminate, which stops runs by what they log"),
         ({"paramters": {}}, "'paramters' is no key of .*; did you mean 'parameters'"),
         ({"parameters": {"seed": {"value": 1}}}, "has no parameter 'experiment'"),
         ({"parameters": {"experiment": "camp"}}, "parameter 'experiment' in .* must be written as value"),

@@ -31,7 +31,7 @@ AT_LEAST_ONE = (
     *(f"acoustic.{name}" for name in ("phone_recurrent", "prenet", "attention", "frames_per_step")),
     *(f"sampler.{name}" for name in ("transforms", "bins", "codes", "codebooks", "denoiser_layers")),
     *(f"data.{name}" for name in ("train_sentences", "test_sentences", "dev_sentences", "dev_count", "test_count")),
-    *(f"data.{name}" for name in ("renditions", "speakers")),
+    *(f"data.{name}" for name in ("renditions", "speakers", "learn_from")),
     *(f"vocoder.{name}" for name in ("width", "layers", "kernel")),
     *(f"tokenizer.{name}" for name in ("segment", "codebooks", "width", "layers", "decoder_layers")),
     *(f"language.{name}" for name in ("width", "layers", "heads", "longest", "longest_text")),
@@ -91,6 +91,11 @@ def _sources(experiment: Experiment) -> None:
     for speed in data.speeds:
         if not 0.5 <= speed <= 2 or speed == 1:
             raise UserError(f"data.speeds holds {speed:g}; speeds lie between 0.5 and 2 and are not 1")
+    if data.learn_from is not None and (experiment.backbone == "tokens" or experiment.recogniser.hears != "nothing"):
+        raise UserError(
+            f"data.learn_from={data.learn_from} is for stages one and two, which {experiment.system} has not; leave it "
+            "out (of a recogniser, recogniser.recordings says how much it hears)"
+        )
     if not 0 <= data.allowed_bad <= 1:
         raise UserError(f"data.allowed_bad={data.allowed_bad} is a share; give a number from 0 to 1")
 

@@ -139,6 +139,9 @@ class DataConfig:
     """Real corpora: longer recordings are left out."""
     limit: int | None = None
     """Real corpora: at most this many utterances."""
+    learn_from: int | None = None
+    """Training sentences that stage one, stage two and separate durations learn from, fewer always among more; none
+    learns from all. The corpus, its features, its alignment and its test stay as they are."""
     speeds: list[float] = field(default_factory=list)
     """Speeds at which a stage one with vectors hears every training recording besides, as in [0.9,1.1], for small
     corpora (ours); one without hears the recordings as they are, as often."""

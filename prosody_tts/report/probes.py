@@ -45,7 +45,8 @@ def build(experiment: Experiment, progress: Progress) -> tuple[Group, Path]:
     """Probe a trained stage one's vectors, swap them, write the figures; return a rich renderable and the folder."""
     check_probes(experiment)
     at = {stage.kind: pipeline.folder(stage) for stage in pipeline.plan(experiment)[:-2]}
-    store = FeatureStore(at["corpus"], at["text"], at["audio"], at["alignment"] / "durations.json")
+    places = at["corpus"], at["text"], at["audio"], at["alignment"] / "durations.json"
+    store = FeatureStore(*places, experiment.data.learn_from)
     vectors, audio, measured = VectorStore(at["acoustic"]), experiment.audio, experiment.evaluation
     recordings = held_out(store, experiment)
     hop = audio.hop / audio.sample_rate
