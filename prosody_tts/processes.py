@@ -6,9 +6,11 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
+
+from prosody_tts.gpus import VARIABLE
 
 
 @contextmanager
@@ -26,10 +28,12 @@ def deaf_to_interrupts() -> Iterator[None]:
 
 
 @contextmanager
-def environment(threads: int) -> Iterator[None]:
-    """Set what numeric libraries read once, when a new process loads them."""
+def environment(threads: int, gpus: Sequence[str] = ()) -> Iterator[None]:
+    """Set what numeric libraries read once, when a new process loads them; the GPUs it sees, if any are given."""
     wanted = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
     wanted["TOKENIZERS_PARALLELISM"] = "false"
+    if gpus:
+        wanted[VARIABLE] = ",".join(gpus)
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
     try:

@@ -51,6 +51,8 @@ def runner(stage: Stage, progress: Progress) -> dict[str, Any]:
             import torch
 
             write_json(here / "threads.json", torch.get_num_threads())
+        case "gpus":
+            write_json(here / "gpus.json", os.environ.get("CUDA_VISIBLE_DEVICES"))
     result = {"metrics": {"value": len(stage.identity)}, "label": stage.label}
     write_json(here / RESULT, result)
     return result

@@ -14,11 +14,15 @@ import pytest
 from rich.console import Console
 from scripted import runner, stage
 
-from prosody_tts import schedule
+from prosody_tts import attempts
+from prosody_tts.attempts import LOG
+from prosody_tts.board import Outcome
+from prosody_tts.config import RunConfig
 from prosody_tts.display import Live, Pace, Plain, clock, make_display
 from prosody_tts.files import read_json
+from prosody_tts.gpus import gpus_for, share, visible_gpus
 from prosody_tts.pipeline import RESULT, Stage, folder, is_done
-from prosody_tts.schedule import LOG, Outcome, run_all
+from prosody_tts.schedule import run_all
 
 COUNTS = (0, 1, 2)
 
@@ -222,8 +226,8 @@ def test_clock(seconds: float, text: str) -> None:
 
 def test_progress_is_thinned_but_never_loses_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[tuple[int, int, str]] = []
-    monkeypatch.setattr(schedule.time, "monotonic", lambda: 1.0)
-    progress = schedule._throttled(lambda *news: said.append(news))
+    monkeypatch.setattr(attempts.time, "monotonic", lambda: 1.0)
+    progress = attempts.throttled(lambda *news: said.append(news))
     for done in range(1, 101):
         progress(done, 100, "items")
     assert said == [(1, 100, "items"), (100, 100, "items")]
@@ -233,3 +237,63 @@ def test_results_are_what_the_runner_wrote(tmp_path: Path) -> None:
     stages = diamond(tmp_path)
     run(stages, 2)
     assert all(read_json(folder(item) / RESULT)["metrics"] == {"value": 1} for item in stages)
+
+
+@pytest.mark.parametrize(
+    ("gpus", "devices", "shares"),
+    [
+        (4, 1, ["0", "1", "2", "3", "0"]),
+        (4, 2, ["01", "23", "01"]),
+        (3, 2, ["01", "20", "12"]),
+        (1, 2, ["0", "0"]),
+        (0, 2, ["", ""]),
+    ],
+)
+def test_workers_have_gpus_of_their_own_round_robin(gpus: int, devices: int, shares: list[str]) -> None:
+    names = [str(number) for number in range(gpus)]
+    assert ["".join(share(names, devices, place)) for place in range(len(shares))] == shares
+
+
+@pytest.mark.parametrize(
+    ("told", "found"), [("3,1", ["3", "1"]), ("GPU-5a, 2", ["GPU-5a", "2"]), ("", []), ("-1", []), ("0,-1,2", ["0"])]
+)
+def test_gpus_are_those_that_the_environment_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str, found: list[str]
+) -> None:
+    for name in ("0000:01:00.0", "0000:02:00.0"):
+        (tmp_path / "driver" / name).mkdir(parents=True)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", told)
+    assert visible_gpus(tmp_path / "driver", tmp_path) == found
+    assert gpus_for(RunConfig()) == found and gpus_for(RunConfig(accelerator="cpu")) == []
+
+
+@pytest.mark.parametrize(("known", "given", "found"), [(2, 2, ["0", "1"]), (2, 1, ["0"]), (0, 0, [])])
+def test_gpus_are_those_of_the_driver_that_the_container_was_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known: int, given: int, found: list[str]
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    for number in range(known):
+        (tmp_path / "driver" / f"0000:0{number}:00.0").mkdir(parents=True)
+    for name in ("nvidiactl", "nvidia-uvm", "null", *(f"nvidia{number}" for number in range(given))):
+        (tmp_path / name).touch()
+    assert visible_gpus(tmp_path / "driver", tmp_path) == found
+
+
+def seen_gpus(item: Stage) -> str | None:
+    gpus: str | None = read_json(folder(item) / "gpus.json")
+    return gpus
+
+
+def test_each_worker_sees_its_own_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
+    stages = [stage(tmp_path, "sampler", name, "gpus") for name in ("one", "other")]
+    run(stages, 2)
+    assert [seen_gpus(item) for item in stages] == ["5", "7"]
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "5,7"
+
+
+def test_a_dead_workers_gpu_goes_to_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
+    after = stage(tmp_path, "sampler", "after", "gpus")
+    run([stage(tmp_path, "acoustic", "dies", "kill"), after], 1)
+    assert seen_gpus(after) == "5"
