@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from data_modules.corpora.contract import Progress
 from prosody_tts.board import Outcome
+from prosody_tts.disk import trouble
 from prosody_tts.errors import UserError
 from prosody_tts.pipeline import Stage, folder
 
@@ -41,6 +42,8 @@ def attempt(runner: Runner, stage: Stage, progress: Progress) -> Failure | None:
         return Failure(str(error), mendable=True)
     except Exception as error:
         _log(stage, traceback.format_exc())
+        if (sentence := trouble(error, folder(stage))) is not None:
+            return Failure(sentence, mendable=True)
         where = traceback.extract_tb(error.__traceback__)[-1]
         text = " ".join(str(error).split())[:300]
         place = f"{Path(where.filename).name}:{where.lineno}"
@@ -88,11 +91,10 @@ def limit_threads(threads: int) -> None:
 @contextmanager
 def printing_to(path: Path) -> Iterator[None]:
     """Send what this process and the libraries below it print to a file; a terminal would lose its display."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     sys.stdout.flush()
     sys.stderr.flush()
     kept = os.dup(1), os.dup(2)
-    with path.open("a", encoding="utf-8") as stream:
+    with _opened(path) as stream:
         os.dup2(stream.fileno(), 1)
         os.dup2(stream.fileno(), 2)
     try:
@@ -103,3 +105,12 @@ def printing_to(path: Path) -> Iterator[None]:
         for number, old in enumerate(kept, 1):
             os.dup2(old, number)
             os.close(old)
+
+
+def _opened(path: Path) -> IO[str]:
+    """A log to add to; where none can be written the attempt itself says so."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("a", encoding="utf-8")
+    except OSError:
+        return Path(os.devnull).open("a", encoding="utf-8")

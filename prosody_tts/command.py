@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from rich.console import Console
 
+from prosody_tts.disk import trouble
 from prosody_tts.errors import UserError
 from prosody_tts.schedule import Outcome
 
@@ -56,6 +58,11 @@ def guarded(action: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         complain("stopped; what is finished is kept, and the same command goes on from there")
         return INTERRUPTED
+    except OSError as error:
+        if (sentence := trouble(error, Path.cwd())) is None:
+            raise
+        complain(sentence)
+        return MISTAKE
 
 
 def output() -> Console:
