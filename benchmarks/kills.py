@@ -29,6 +29,7 @@ def main() -> None:
     parser.add_argument("arguments", nargs="*", metavar="SWEEP key=value", help="sweep and settings")
     parser.add_argument("--kills", type=int, default=20, help="how often it is killed")
     parser.add_argument("--workers", type=int, default=2, help="processes")
+    parser.add_argument("--within", type=float, help="seconds within which it is killed (default: a fifth of all)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     arguments = parser.parse_intermixed_args()
     files, settings = split_arguments(arguments.arguments)
@@ -39,20 +40,22 @@ def main() -> None:
         started(words, root / "whole", arguments.workers).wait()
         whole = time.perf_counter() - began
         print(f"undisturbed: {whole:.1f} s, {len(finished(root / 'whole'))} stages", flush=True)
-        twice = killed(words, root / "broken", arguments.workers, arguments.kills, whole, random.Random(arguments.seed))
+        within = whole / 5 if arguments.within is None else arguments.within
+        draw = random.Random(arguments.seed)
+        twice = killed(words, root / "broken", arguments.workers, arguments.kills, within, draw)
         same = figures(root / "whole") == figures(root / "broken") and tables(root / "whole") == tables(root / "broken")
     print(f"every figure and table the same: {'yes' if same else 'NO'}")
     print(f"stages that ran to their end twice: {', '.join(sorted(twice)) or 'none'}")
     sys.exit(0 if same and not twice else 1)
 
 
-def killed(words: Sequence[str], runs: Path, workers: int, kills: int, whole: float, draw: random.Random) -> set[str]:
+def killed(words: Sequence[str], runs: Path, workers: int, kills: int, within: float, draw: random.Random) -> set[str]:
     """Give a command again and again; the stages that were finished and then made anew."""
     twice: set[str] = set()
     before: dict[str, tuple[int, int]] = {}
     for number in range(1, kills + 2):
         process = started(words, runs, workers)
-        moment = draw.uniform(0.0, whole / 2)
+        moment = draw.uniform(0.0, within)
         try:
             process.wait(None if number > kills else moment)
             how = "ended"

@@ -34,8 +34,9 @@ from torch import Tensor
 
 from benchmarks.recordings import random_recording
 from data_modules.batches import LanguageBatch, TextBatch
+from data_modules.codes import CodeStore
 from data_modules.collate import TextItem, padded, text_batch, text_item
-from data_modules.language import CodeStore, LanguageItem, language_batch
+from data_modules.language import LanguageItem, language_batch
 from data_modules.scripts import FIRST_CHARACTER, Script, continuing, recognising, speaking, writing
 from prosody_tts.command import one_file, split_arguments
 from prosody_tts.config import Experiment, load

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import torch
 from lightning import LightningDataModule
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from data_modules.batches import LanguageBatch
+from data_modules.codes import CodeStore
 from data_modules.collate import TextItem, padded, text_batch, text_item
 from data_modules.loaders import BucketSampler, Prepared
 from data_modules.scripts import (
@@ -28,37 +27,11 @@ from data_modules.scripts import (
     spelled,
     writing,
 )
-from data_modules.store import FeatureStore, Packed, Specification, write_packed
+from data_modules.store import FeatureStore, Specification
 from prosody_tts.config import LanguageTask
-from prosody_tts.files import read_json, write_json
 
 #: What joins an utterance's id to the task that is made of it.
 OF = "#"
-
-
-class CodeStore:
-    """Codes [N, Q] of a corpus's recordings, and how many frames a segment has."""
-
-    def __init__(self, folder: Path) -> None:
-        index = read_json(folder / "codes.json")
-        self.segment: int = index["segment"]
-        self.codebooks: int = index["codebooks"]
-        self.size: int = index["size"]
-        self.rows: dict[str, int] = {name: row for row, name in enumerate(index["ids"])}
-        self._codes = Packed(folder, "codes")
-
-    @staticmethod
-    def write(
-        folder: Path, ids: Sequence[str], codes: Sequence[NDArray[np.int32]], segment: int, codebooks: int, size: int
-    ) -> None:
-        """Write codes atomically, the index last."""
-        write_packed(folder, "codes", codes)
-        index = {"segment": segment, "codebooks": codebooks, "size": size, "ids": list(ids)}
-        write_json(folder / "codes.json", index)
-
-    def codes(self, name: str) -> NDArray[np.int32]:
-        """[N, Q]."""
-        return self._codes[self.rows[name]]
 
 
 @dataclass(frozen=True)

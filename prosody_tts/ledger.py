@@ -125,8 +125,11 @@ def prune(found: Sequence[Entry]) -> tuple[list[Entry], list[Entry]]:
             with lock.acquire(timeout=0):
                 away = entry.folder.with_name(f".removed-{entry.identity}")
                 shutil.rmtree(away, ignore_errors=True)
-                entry.folder.rename(away)
-                shutil.rmtree(away)
+                if entry.folder.is_symlink():  # of a stage that was done again; what it points to stays
+                    entry.folder.unlink()
+                else:
+                    entry.folder.rename(away)
+                    shutil.rmtree(away)
             removed.append(entry)
         except Timeout:
             kept.append(entry)

@@ -17,6 +17,7 @@ from data_modules.alignment.attach import attach
 from data_modules.alignment.frames import durations_from_ends, end_times
 from data_modules.alignment.report import report, write_suspicious
 from data_modules.audio import analyse, first_centre, with_frames
+from data_modules.codes import CodeStore
 from data_modules.collate import acoustic_batch
 from data_modules.corpora import CORPORA
 from data_modules.corpora.contract import Fault, Progress, Utterance
@@ -27,7 +28,7 @@ from data_modules.duration import DurationData, group_statistics
 from data_modules.features import Task, measure_corpus
 from data_modules.hearing import SYNTHESIS, HearingData, SpeechStore, heard_recordings
 from data_modules.labels import LabelStore, label_corpus
-from data_modules.language import CodeStore, LanguageData
+from data_modules.language import LanguageData
 from data_modules.records import Records, write_lines
 from data_modules.sampler import SamplerData, VectorStore
 from data_modules.store import (

@@ -11,7 +11,7 @@ from evaluation_data import speak
 from rich.console import Console
 from test_report import PROVENANCE, hum
 
-from data_modules.language import CodeStore
+from data_modules.codes import CodeStore
 from prosody_tts.evaluation.codes import CODES, figures, purities, purity
 from prosody_tts.evaluation.results import write_results
 from prosody_tts.evaluation.summary import COLUMNS, summarise

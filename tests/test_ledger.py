@@ -81,6 +81,16 @@ def test_a_thousand_points_are_listed_and_removed(tmp_path: Path) -> None:
     assert not list((tmp_path / "evaluate").glob("0*/"))
 
 
+def test_what_another_folder_lends_is_given_back_and_stays_there(tmp_path: Path) -> None:
+    made = stage(tmp_path / "old", "evaluate", "0" * 12)
+    lent = tmp_path / "new" / "evaluate" / made.name
+    lent.parent.mkdir(parents=True)
+    lent.symlink_to(made)
+    (entry,) = ledger.entries(tmp_path / "new")
+    assert ledger.prune([entry]) == ([entry], [])
+    assert not lent.exists() and not lent.is_symlink() and list(made.iterdir())
+
+
 def test_settings_that_differ_are_told_and_those_that_change_nothing_are_not() -> None:
     one, other = load("camp"), load("camp", ["sampler.prior=flow", "run.workers=7"])
     assert settings_apart(one, other) == [("sampler.prior", one.sampler.prior, "flow")]

@@ -13,9 +13,9 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from data_modules.audio import Analysis, analyse, with_frames
+from data_modules.codes import CodeStore
 from data_modules.collate import text_batch, text_item
 from data_modules.corpora.contract import Progress
-from data_modules.language import CodeStore
 from data_modules.sampler import VectorStore
 from data_modules.store import FeatureStore, Recording, TextStore
 from data_modules.text.bert import PieceReader

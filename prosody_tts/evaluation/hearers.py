@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from data_modules.codes import CodeStore
 from data_modules.collate import padded
 from data_modules.hearing import HearingData
-from data_modules.language import CodeStore
 from data_modules.store import FeatureStore, Specification
 from prosody_tts.config import from_plain
 from prosody_tts.files import read_json

@@ -118,6 +118,10 @@ def gap_with_interval(
     return Gap(value, percentile_interval(replicates, confidence))
 
 
+#: Differences up to which SciPy tries all signs where there are ties.
+FEW = 13
+
+
 def wilcoxon(system: ArrayLike, other: ArrayLike) -> float | None:
     """Two-sided p of the paired Wilcoxon signed-rank test over sentences; None below six pairs.
 
@@ -132,7 +136,25 @@ def wilcoxon(system: ArrayLike, other: ArrayLike) -> float | None:
         return None
     if not np.any(difference):
         return 1.0
+    difference = difference[difference != 0]
+    sizes = np.abs(difference)
+    if len(difference) <= FEW and len(np.unique(sizes)) < len(sizes):
+        return _exact_p(difference)
     return float(np.asarray(stats.wilcoxon(difference))[1])
+
+
+def _exact_p(difference: Floats) -> float:
+    """The same of few differences that tie, none of them zero: the share of all signs whose ranks' sum is as extreme.
+
+    SciPy goes through the signs one by one.
+    """
+    from scipy.stats import rankdata
+
+    ranks = rankdata(np.abs(difference))
+    signs = (np.arange(2 ** len(ranks))[:, None] >> np.arange(len(ranks))) & 1
+    sums, observed = signs @ ranks, ranks[difference > 0].sum()
+    # Ranks are halves of whole numbers: their sums are exact.
+    return float(min(1.0, 2.0 * min((sums <= observed).mean(), (sums >= observed).mean())))
 
 
 def rank_biserial(apart: Floats) -> float | None:
