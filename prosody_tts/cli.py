@@ -291,11 +291,34 @@ def sweep(
     workers: Workers = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show points and stages; run nothing.")] = False,
     seed: Seed = 0,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KIND/IDENTITY", help="Run just this stage, without a table; may be given again."),
+    ] = None,
+    slurm: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write Slurm scripts to this folder and run nothing; submit.sh submits them. Partition, account and "
+            "time limit come from SBATCH_PARTITION, SBATCH_ACCOUNT and SBATCH_TIMELIMIT.",
+            show_default=False,
+        ),
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Run the stages on a Ray cluster that has prosody_tts and run.folder: HOST:PORT, auto, or local.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Run a W&B sweep file without a server.
 
     Trains each shared stage once, and makes the table of the points.
     """
+    if only or slurm is not None or ray is not None:
+        _sweep_in_parts(arguments or (), workers, seed, dry_run, only or (), slurm, ray)
+        return
     _sweep(arguments, None, workers, seed, dry_run)
 
 
@@ -495,6 +518,29 @@ def _sweep(
     status = conclude(run_sweep(experiments, workers))
     _print_report(name, experiments, arguments, place)
     _check(status)
+
+
+def _sweep_in_parts(
+    arguments: Sequence[str],
+    workers: int | None,
+    seed: int,
+    dry_run: bool,
+    only: Sequence[str],
+    slurm: Path | None,
+    ray: str | None,
+) -> None:
+    """Run single stages of a sweep, or have other machines run it."""
+    from prosody_tts.clusters import commands
+
+    commands.check_alone({"--dry-run": dry_run, "--only": only, "--slurm": slurm, "--ray": ray})
+    if slurm is not None:
+        print(commands.write_slurm(arguments, slurm, seed))
+    elif ray is None:
+        _check(conclude(commands.run_only(arguments, only, workers, seed)))
+    else:
+        status = conclude(commands.run_ray(arguments, ray, seed))
+        _print_report(*_load_sweep(arguments, None, seed), arguments)
+        _check(status)
 
 
 def _print_report(
