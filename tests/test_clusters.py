@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
+import io
 import json
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from label_corpora import helsinki_corpus
-from scripted import stage
+from rich.console import Console
+from scripted import runner, stage
 
 from prosody_tts import cli
+from prosody_tts.attempts import LOG
+from prosody_tts.board import Outcome
 from prosody_tts.clusters.parts import check_written_beforehand, choose, levels
+from prosody_tts.clusters.ray import run_on_ray
+from prosody_tts.clusters.ray_cluster import Demand, connected, demand_of, places
+from prosody_tts.clusters.ray_worker import Terms, do
 from prosody_tts.clusters.slurm import MOST_TASKS, Scripts, write_scripts
 from prosody_tts.config import Experiment, RunConfig
+from prosody_tts.display import Display, Plain
 from prosody_tts.errors import UserError
 from prosody_tts.files import read_json, write_json
-from prosody_tts.pipeline import RESULT, Stage, folder, is_done, plan, plan_all, run_stage
+from prosody_tts.pipeline import RESULT, VERSIONS, Stage, folder, is_done, plan, plan_all, run_stage
 from prosody_tts.sweeps import experiments_of, load_sweep, run_sweep
 
 FAKE_SBATCH = Path(__file__).with_name("fake_sbatch.py")
@@ -134,6 +144,16 @@ def test_a_level_longer_than_slurms_arrays_is_split(tmp_path: Path) -> None:
     assert '"--dependency=afterany:${level_2_1}:${level_2_2}"' in lines["level_3_1"]
 
 
+def test_submitting_stops_where_slurm_refuses(tmp_path: Path) -> None:
+    submit, _ = write_scripts(scripts(tmp_path / "to"), chains(tmp_path))
+    (tmp_path / "sbatch").write_text('#!/bin/sh\necho "$@" >> asked\necho sbatch: error: no partition >&2\nexit 1\n')
+    (tmp_path / "sbatch").chmod(0o755)
+    path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run([submit], env=path, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "sbatch: error: no partition\n")
+    assert (tmp_path / "asked").read_text().count("\n") == 1
+
+
 def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"cannot write scripts to .*file: Not a directory|File exists; give another"):
@@ -179,40 +199,220 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
     return made
 
 
-def submitted(place: Path) -> list[str]:
-    """Run ``submit.sh`` with an ``sbatch`` that does at once what it is given; the tasks' ``job number status``."""
-    programs = place / "bin"
-    programs.mkdir(exist_ok=True)
-    (programs / "tasks.txt").unlink(missing_ok=True)
-    (programs / "sbatch").write_text(f"#!{sys.executable} -S\n{FAKE_SBATCH.read_text()}")
-    (programs / "sbatch").chmod(0o755)
-    environment = os.environ | {"PATH": f"{programs}:{os.environ['PATH']}"}
-    done = subprocess.run([place / "submit.sh"], env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return (programs / "tasks.txt").read_text().splitlines()
+class Cluster:
+    """An ``sbatch`` that keeps jobs, and what runs them: a task's script by bash, what it calls in this process.
+
+    The scripts are written with ``python`` as their interpreter, which only says how it was called: what stages need
+    is loaded here already, and would take seconds of every task.
+    """
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        place.mkdir()
+        self.python, self.said = place / "python", place / "said"
+        self._program("python", f'#!/bin/bash\nprintf \'%s\\0\' "$PWD" "$@" > {self.said}\n')
+        self._program("sbatch", f"#!{sys.executable} -S\n{FAKE_SBATCH.read_text()}")
+
+    def _program(self, name: str, text: str) -> None:
+        (self.place / name).write_text(text)
+        (self.place / name).chmod(0o755)
+
+    def run(self, submit: Path, capfd: pytest.CaptureFixture[str]) -> dict[str, tuple[int, str]]:
+        """Submit jobs and run them; log file of a task -> its status, and what it said."""
+        jobs = self.place / "jobs.jsonl"
+        jobs.unlink(missing_ok=True)
+        environment = os.environ | {"PATH": f"{self.place}:{os.environ['PATH']}"}
+        subprocess.run([submit], env=environment, check=True, capture_output=True)
+        done = {}
+        for job in map(json.loads, jobs.read_text().splitlines()):
+            for task in job["tasks"] or [None]:
+                log = (
+                    job["output"].replace("%A", f"{job['job']}").replace("%j", f"{job['job']}").replace("%a", f"{task}")
+                )
+                numbered = {} if task is None else {"SLURM_ARRAY_TASK_ID": str(task)}
+                done[Path(log).name] = self._task([job["script"], *job["arguments"]], numbered, capfd)
+        return done
+
+    def _task(self, words: list[str], variables: dict[str, str], capfd: pytest.CaptureFixture[str]) -> tuple[int, str]:
+        subprocess.run(["bash", *words], cwd="/", env=os.environ | variables, check=True)
+        place, *called = self.said.read_text().split("\0")[:-1]
+        assert place == os.getcwd() and called[:2] == ["-m", "prosody_tts.cli"]
+        if "--workers" in called:
+            called[called.index("--workers") + 1] = "0"
+        status = cli.run(called[2:])
+        return status, "".join(capfd.readouterr())
 
 
 def test_slurm_makes_the_same_table_and_a_failure_stops_only_what_needs_it(
-    small: Small, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    small: Small, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runs, place = tmp_path / "the runs", tmp_path / "the scripts"
+    runs, place, cluster = tmp_path / "the runs", tmp_path / "the scripts", Cluster(tmp_path / "slurm")
     samplers = [item for item in small.prepared(runs) if item.kind == "sampler"]
-    assert cli.run(["sweep", *small.words(runs), "--slurm", str(place)]) == 0
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "executable", str(cluster.python))
+        assert cli.run(["sweep", *small.words(runs), "--slurm", str(place)]) == 0
     assert capfd.readouterr().out == f"4 stages to run: bash {place / 'submit.sh'}\n"
+
     folder(samplers[0]).parent.mkdir()
     folder(samplers[0]).write_text("in the way")
-    assert submitted(place) == ["1 1 1", "1 2 0", "2 1 2", "2 2 0", "3 0 0"]
-    told = (place / "logs" / "level_2_1-2_1.txt").read_text()
+    done = cluster.run(place / "submit.sh", capfd)
+    assert [status for status, _ in done.values()] == [1, 0, 2, 0, 0]
+    assert list(done)[1:] == ["level_1_1-1_2.txt", "level_2_1-2_1.txt", "level_2_1-2_2.txt", "table-3.txt"]
+    told = done["level_2_1-2_1.txt"][1]
     assert told.count("\n") == 1 and f"which is not done; run it with --only {samplers[0].key}" in told
-    tables = [next((at / "reports").glob("two-seeds-*/table.json")) for at in (runs,)]
-    assert len(read_json(tables[0])) > 0
+    assert "table" in done["table-3.txt"][1], "of what is finished"
 
     folder(samplers[0]).unlink()
     times = {path: path.stat().st_mtime_ns for path in runs.glob(f"*/*/{RESULT}")}
-    assert submitted(place) == ["1 1 0", "1 2 0", "2 1 0", "2 2 0", "3 0 0"]
+    done = cluster.run(place / "submit.sh", capfd)
+    assert [status for status, _ in done.values()] == [0] * 5
     assert len(times) == 5 and all(path.stat().st_mtime_ns == time for path, time in times.items())
     assert small.metrics(runs) == small.metrics(small.root / "runs")
     assert cli.run(["table", *small.words(small.root / "runs")]) == 0
-    shown = capfd.readouterr().out.partition("page:")[0]
-    assert (place / "logs" / "table-3.txt").read_text().partition("page:")[0] == shown
-    assert json.loads(tables[0].read_text()) == read_json(next(small.root.glob("runs/reports/two-seeds-*/table.json")))
+    expected, _, _ = capfd.readouterr().out.partition("page:")
+    assert "prominence_phones" in expected and done["table-3.txt"][1].partition("page:")[0] == expected
+
+
+# Ray ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def local_ray() -> Iterator[None]:
+    """A Ray of this machine, whose workers can import the scripted stages; without the extra there is none."""
+    pytest.importorskip("ray")
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parent), *([before] if before else [])])
+    try:
+        with connected("local"):
+            yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
+
+
+def on_ray(stages: list[Stage], **more: Any) -> dict[str, Outcome]:
+    outcomes = run_on_ray(stages, "local", **{"runner": runner, "progress": False, **more})
+    assert [outcome.stage for outcome in outcomes] == stages
+    return {outcome.stage.key: outcome for outcome in outcomes}
+
+
+def order(root: Path) -> list[str]:
+    return [line.split()[0] for line in (root / "order.txt").read_text().splitlines()]
+
+
+def test_ray_runs_every_stage_once_after_what_it_needs_and_shows_it(local_ray: None, tmp_path: Path) -> None:
+    stages, stream = chains(tmp_path, "print"), io.StringIO()
+    finish(stages[0])
+    shown = Plain(Console(file=stream, width=200))
+    outcomes = on_ray(stages, display=shown)
+    assert [outcomes[item.key].status for item in stages] == ["reused", "done", "done", "done", "done"]
+    assert sorted(order(tmp_path)) == ["acoustic/a1", "acoustic/a2", "evaluate/e1", "evaluate/e2"]
+    assert "a C library speaks" in (folder(stages[1]) / LOG).read_text()
+    lines = stream.getvalue().splitlines()
+    assert sum(line.startswith("start") for line in lines) == 4 and lines[-1].endswith("[stage 5 of 5]")
+    assert not list(tmp_path.glob(".ray-*"))
+
+
+def test_on_ray_the_longest_chain_starts_first(local_ray: None, tmp_path: Path) -> None:
+    import ray
+
+    run = RunConfig(folder=str(tmp_path), threads=int(ray.cluster_resources()["CPU"]))
+    short = [stage(tmp_path, "evaluate", f"short{number}") for number in range(2)]
+    acoustic = stage(tmp_path, "acoustic", "long")
+    stages = [*short, acoustic, stage(tmp_path, "evaluate", "long", needs=(acoustic,))]
+    stages = [dataclasses.replace(item, experiment=Experiment(run=run)) for item in stages]
+    on_ray(stages)
+    assert order(tmp_path)[0] == "acoustic/long"
+
+
+@pytest.mark.parametrize(
+    ("does", "mendable", "said"),
+    [
+        ("user", True, "acoustic.width=0 must be at least 1"),
+        ("crash", False, "ZeroDivisionError: the loss divided by zero"),
+        ("kill", False, "the worker died"),
+    ],
+)
+def test_on_ray_a_failure_stops_only_what_needs_it(
+    local_ray: None, tmp_path: Path, does: str, mendable: bool, said: str
+) -> None:
+    stages = chains(tmp_path, does)
+    outcomes = on_ray(stages)
+    assert [outcomes[item.key].status for item in stages] == ["done", "failed", "skipped", "done", "done"]
+    failed = outcomes["acoustic/a1"]
+    assert failed.mendable == mendable and said in failed.error and "\n" not in failed.error
+    assert order(tmp_path).count("acoustic/a1") == 1, "nothing is tried again"
+
+
+def test_a_machine_that_cannot_run_stages_says_so_in_a_sentence(
+    local_ray: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "nowhere.py").write_text("def work(stage, progress):\n    return {}\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    unknown = importlib.import_module("nowhere").work
+    found = on_ray([stage(tmp_path, "corpus", "a")], runner=unknown)["corpus/a"]
+    assert found.mendable and "cannot import the code (ModuleNotFoundError: No module named 'nowhere')" in found.error
+    terms = Terms(tmp_path / "gone", VERSIONS, tmp_path, 1)
+    failure = do(stage(tmp_path, "corpus", "b"), (runner, terms, None))
+    assert failure is not None and failure.mendable and f"does not see run.folder={tmp_path};" in failure.error
+    (tmp_path / "gone").touch()
+    failure = do(stage(tmp_path, "corpus", "b"), (runner, dataclasses.replace(terms, versions={"corpus": 0}), None))
+    assert failure is not None and failure.mendable and "another version of prosody_tts" in failure.error
+    assert not (tmp_path / "order.txt").exists()
+
+
+def test_interrupting_ends_the_tasks_on_ray(local_ray: None, tmp_path: Path) -> None:
+    class Impatient(Display):
+        def refresh(self) -> None:
+            if (tmp_path / "order.txt").exists():
+                raise KeyboardInterrupt
+
+    stages = chains(tmp_path, "hang")
+    finish(stages[0])
+    with pytest.raises(KeyboardInterrupt):
+        on_ray(stages[:2], display=Impatient())
+    (line,) = (tmp_path / "order.txt").read_text().splitlines()
+    status = Path(f"/proc/{line.split()[1]}/stat")
+    for _ in range(1_000_000):  # it has been told; that it is gone is a moment later
+        if not status.exists() or status.read_text().split()[2] == "Z":
+            return
+    pytest.fail("the worker is still there")
+
+
+@pytest.mark.parametrize(
+    ("run", "machines", "asked", "room"),
+    [
+        (RunConfig(threads=2, accelerator="cpu"), [{"CPU": 5.0, "GPU": 8.0}], Demand(2, 0), 2),
+        (RunConfig(threads=2), [{"CPU": 5.0}, {"CPU": 1.0}, {"GPU": 1.0}], Demand(2, 0), 2),
+        (RunConfig(), [{"CPU": 8.0, "GPU": 2.0}, {"CPU": 8.0}], Demand(1, 1), 2),
+        (
+            RunConfig(accelerator="gpu", devices=2),
+            [{"CPU": 1.0, "GPU": 4.0}, {"CPU": 4.0, "GPU": 4.0}],
+            Demand(1, 2),
+            3,
+        ),
+    ],
+)
+def test_tasks_ask_for_what_the_settings_say(
+    run: RunConfig, machines: list[dict[str, float]], asked: Demand, room: int
+) -> None:
+    assert demand_of(run, machines) == asked
+    assert places(machines, asked) == room
+
+
+def test_what_no_machine_has_is_not_waited_for() -> None:
+    with pytest.raises(UserError, match=r"has 1 core and 2 GPUs for a stage; lower run.threads or run.devices, or set"):
+        demand_of(RunConfig(accelerator="gpu", devices=2), [{"CPU": 4.0, "GPU": 1.0}])
+    with pytest.raises(UserError, match=r"has 8 cores for a stage; lower run.threads$"):
+        demand_of(RunConfig(threads=8), [{"CPU": 4.0}])
+
+
+def test_without_ray_its_option_says_what_to_install(
+    small: Small, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert cli.run(["sweep", *small.words(tmp_path), "--ray", "local"]) == 2
+    said = capsys.readouterr().err
+    assert "pip install 'prosody_tts[ray]'" in said and said.count("\n") == 1

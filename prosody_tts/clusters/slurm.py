@@ -64,7 +64,7 @@ set -euo pipefail
 
 submit() {{
     local answer
-    answer=$(sbatch --parsable "$@")
+    answer=$(sbatch --parsable "$@") || return # bash forgets -e here
     echo "${{answer%%;*}}" # the name of the cluster may follow
 }}
 
