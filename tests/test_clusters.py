@@ -8,6 +8,7 @@ import io
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -276,6 +277,20 @@ def test_slurm_makes_the_same_table_and_a_failure_stops_only_what_needs_it(
 # Ray ----------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("address", ["{free}", "ray://{free}", "no machine:6379", "nonsense"])
+def test_a_cluster_that_is_not_there_is_told_at_once(address: str) -> None:
+    """Before the others: a connection that is there would be used."""
+    pytest.importorskip("ray")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        free = f"127.0.0.1:{server.getsockname()[1]}"
+    asked = address.format(free=free)
+    with (
+        pytest.raises(UserError, match=rf"cannot use the Ray cluster at '{asked}' \(.*; give HOST:PORT of"),
+        connected(asked),
+    ):
+        pytest.fail("there is one")
+
+
 @pytest.fixture(scope="module")
 def local_ray() -> Iterator[None]:
     """A Ray of this machine, whose workers can import the scripted stages; without the extra there is none."""
@@ -410,9 +425,9 @@ def test_what_no_machine_has_is_not_waited_for() -> None:
 
 
 def test_without_ray_its_option_says_what_to_install(
-    small: Small, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    assert cli.run(["sweep", *small.words(tmp_path), "--ray", "local"]) == 2
+    assert cli.run(["sweep", "priors", "size=smoke", f"run.folder={tmp_path}", "--ray", "local"]) == 2
     said = capsys.readouterr().err
     assert "pip install 'prosody_tts[ray]'" in said and said.count("\n") == 1

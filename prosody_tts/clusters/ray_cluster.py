@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,9 @@ from typing import Any
 
 from prosody_tts.config import RunConfig
 from prosody_tts.errors import UserError
+
+#: Seconds in which a cluster's head must answer.
+KNOCK = 10.0
 
 
 @contextmanager
@@ -33,6 +37,7 @@ def connected(address: str) -> Iterator[None]:
         return
     local: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
     try:
+        _reach(address)
         ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL, **local)
     except Exception as error:  # of many kinds, by the address
         ray.shutdown()
@@ -45,6 +50,17 @@ def connected(address: str) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _reach(address: str) -> None:
+    """Knock at a cluster's door: Ray itself would go on asking for minutes.
+
+    Raises:
+        OSError: nobody is there.
+    """
+    host, colon, port = address.rpartition("://")[2].rpartition(":")
+    if colon and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), KNOCK).close()
 
 
 @contextmanager
