@@ -28,6 +28,7 @@ def connected(address: str) -> Iterator[None]:
     """
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # or it warns of what it will do one day
+    os.environ.setdefault("RAY_worker_niceness", "0")  # one that starts here is as eager as worker processes are
     try:
         import ray
     except ImportError:
