@@ -290,6 +290,26 @@ def sweep(
     workers: Workers = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show points and stages; run nothing.")] = False,
     seed: Seed = 0,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KIND/IDENTITY", help="Run just this stage, without a table; may be given again."),
+    ] = None,
+    slurm: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write Slurm scripts to this folder and run nothing; submit.sh submits them. Partition, account and "
+            "time limit come from SBATCH_PARTITION, SBATCH_ACCOUNT and SBATCH_TIMELIMIT.",
+            show_default=False,
+        ),
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Run the stages on a Ray cluster that has prosody_tts and run.folder: HOST:PORT, auto, or local.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Run a W&B sweep file without a server.
 
@@ -297,7 +317,11 @@ def sweep(
     """
     from prosody_tts.sweeping import Sweeping
 
-    _sweep(Sweeping(arguments, None, seed), workers, dry_run)
+    sweeping = Sweeping(arguments, None, seed)
+    if only or slurm is not None or ray is not None:
+        _sweep_in_parts(sweeping, workers, dry_run, only or (), slurm, ray)
+    else:
+        _sweep(sweeping, workers, dry_run)
 
 
 @app.command()
@@ -476,6 +500,21 @@ def _sweep(sweeping: Sweeping, workers: int | None, dry_run: bool, place: str | 
         sweeping.foretell(workers)
     else:
         _check(sweeping.run(workers, place))
+
+
+def _sweep_in_parts(
+    sweeping: Sweeping, workers: int | None, dry_run: bool, only: Sequence[str], slurm: Path | None, ray: str | None
+) -> None:
+    """Run some of a sweep's stages, or have all of them run by other machines."""
+    from prosody_tts.clusters import commands
+
+    commands.check_alone({"--dry-run": dry_run, "--only": only, "--slurm": slurm, "--ray": ray})
+    if slurm is not None:
+        print(commands.write_slurm(sweeping, slurm))
+    elif ray is None:
+        _check(conclude(commands.run_only(sweeping, only, workers)))
+    else:
+        _check(sweeping.conclude(commands.run_ray(sweeping, ray)))
 
 
 def _print_corpus(experiment: Experiment) -> None:

@@ -57,8 +57,12 @@ class Sweeping:
 
     def run(self, workers: int | None, place: str | None = None) -> int:
         """Run what is missing, print what failed and the table of what is finished; return the exit status."""
-        experiments = self.experiments()
-        outcomes = run_sweep(experiments, workers) if self.search is None else run_search(self.search, workers)
+        if self.search is None:
+            return self.conclude(run_sweep(self.experiments(), workers), place)
+        return self.conclude(run_search(self.search, workers), place)
+
+    def conclude(self, outcomes: Sequence[Outcome], place: str | None = None) -> int:
+        """Print what failed of what was run and the table of what is finished; return the exit status."""
         status = conclude(outcomes)
         experiments = self.experiments()
         if status != OK:
