@@ -13,7 +13,7 @@ from prosody_tts.config import Experiment, load
 from prosody_tts.files import read_json
 from prosody_tts.pipeline import RESULT, folder, plan, run_stage
 from prosody_tts.schedule import run_all
-from prosody_tts.tracking import track, under_agent
+from prosody_tts.tracking import agent_mode, show, track, under_agent
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _train(arguments: Sequence[str]) -> int:
     files, settings = split_arguments(arguments)
     if under_agent():
-        settings = ["run.wandb=online", *settings]  # a setting of the user's comes later and wins
+        settings = [f"run.wandb={agent_mode()}", *settings]  # a setting of the user's comes later and wins
     return train(load(one_file(files), settings))
 
 
@@ -41,7 +41,7 @@ def train(experiment: Experiment) -> int:
         status = conclude(outcomes)
         if status == OK:
             result = read_json(folder(stages[-1]) / RESULT)
-            tracker.summary({"evaluate": result["metrics"]})
+            show(tracker, stages[-1], result["metrics"])
             print(f"{experiment.system}: {folder(stages[-1]) / RESULT}")
     return status
 
