@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
 import numpy as np
-import torch
 
 from data_modules.members import Member, Source
 from data_modules.pitch import F0_TRACKERS
@@ -25,6 +24,7 @@ from prosody_tts.config import AudioConfig
 from prosody_tts.errors import UserError
 
 if TYPE_CHECKING:
+    import torch
     from soundfile import SoundFile
 
 #: Peak amplitude below which a clip counts as silent: -60 dB of full scale.
@@ -254,6 +254,8 @@ def _filters(sample_rate: int, fft: int, mels: int, low: float, high: float, htk
 
 def _spectrum(wave: np.ndarray, config: AudioConfig) -> torch.Tensor:
     """Magnitudes [fft // 2 + 1, T]."""
+    import torch  # which reading a recording must not load
+
     samples = np.ascontiguousarray(wave, dtype=np.float32)
     if config.padding != "zeros":
         # Not torch's own reflection: it refuses a clip shorter than the padding.
@@ -276,11 +278,15 @@ def _spectrum(wave: np.ndarray, config: AudioConfig) -> torch.Tensor:
 
 
 def _log_mel(spectrum: torch.Tensor, config: AudioConfig) -> np.ndarray:
+    import torch
+
     mel = torch.from_numpy(mel_filters(config)) @ spectrum
     return mel.clamp_(min=config.floor).log_().T.contiguous().numpy()
 
 
 def _log_rms(spectrum: torch.Tensor, config: AudioConfig) -> np.ndarray:
+    import torch
+
     # Parseval: the windowed frame's energy is its spectrum's, where all but the ends of the half spectrum count twice.
     power = spectrum.square()
     total = (2 * power.sum(0) - power[0] - power[-1] * (config.fft % 2 == 0)) / config.fft

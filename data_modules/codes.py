@@ -35,3 +35,12 @@ class CodeStore:
     def codes(self, name: str) -> NDArray[np.int32]:
         """[N, Q]."""
         return self._codes[self.rows[name]]
+
+
+def owners(durations: Sequence[int], segment: int) -> list[int]:
+    """The phone in which the middle frame of each segment lies, from durations [P] in frames: [N]."""
+    frames = sum(durations)
+    starts = np.arange(0, frames, segment)
+    middles = starts + (np.minimum(frames - starts, segment) - 1) // 2
+    found: list[int] = np.searchsorted(np.cumsum(durations), middles, side="right").tolist()
+    return found

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from data_modules.batches import LanguageBatch
-from data_modules.codes import CodeStore
+from data_modules.codes import CodeStore, owners
 from data_modules.collate import TextItem, padded, text_batch, text_item
 from data_modules.loaders import BucketSampler, Prepared
 from data_modules.scripts import (
@@ -21,7 +21,6 @@ from data_modules.scripts import (
     PAD,
     Script,
     continuing,
-    owners,
     recognising,
     speaking,
     spelled,

@@ -148,13 +148,3 @@ def read(symbols: Sequence[int]) -> str:
     """Symbols of characters as text; other symbols are left out."""
     inside = range(FIRST_CHARACTER, FIRST_PHONE)
     return "".join(CHARACTERS[symbol - FIRST_CHARACTER] for symbol in symbols if symbol in inside)
-
-
-def owners(durations: Sequence[int], segment: int) -> list[int]:
-    """The phone in which the middle frame of each segment lies, from durations [P] in frames: [N]."""
-    frames = sum(durations)
-    ends = torch.tensor(durations).cumsum(0)
-    starts = torch.arange(0, frames, segment)
-    middles = starts + (torch.clamp(frames - starts, max=segment) - 1) // 2
-    found: list[int] = torch.searchsorted(ends, middles, right=True).tolist()
-    return found

@@ -622,6 +622,8 @@ def _left_out(faults: Sequence[str]) -> tuple[str, ...]:
 def run_stage(stage: Stage, progress: Progress) -> dict[str, Any]:
     """Run a stage, or resume it, or return what it left; two processes asking at once run it once.
 
+    With ``run.artifacts`` what another machine left is fetched instead, and what was made here is uploaded.
+
     Returns:
         The content of its ``result.json``.
 
@@ -636,6 +638,10 @@ def run_stage(stage: Stage, progress: Progress) -> dict[str, Any]:
         progress(0, 0, "waiting for another process")
     with lock:
         if is_done(stage):
+            return read_result(stage)
+        from prosody_tts.tracking import artifacts  # which reads plans
+
+        if artifacts.fetched(stage, progress):
             return read_result(stage)
         write_json(target / SETTINGS, to_plain(stage.experiment))
         from prosody_tts.runners import RUNNERS  # loads torch, which planning must not
@@ -659,6 +665,7 @@ def run_stage(stage: Stage, progress: Progress) -> dict[str, Any]:
             "versions": versions(),
         }
         write_json(target / RESULT, result)
+    artifacts.keep(stage)
     return result
 
 

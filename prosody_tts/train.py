@@ -12,7 +12,7 @@ from prosody_tts.command import OK, conclude, guarded, one_file, split_arguments
 from prosody_tts.config import Experiment, load
 from prosody_tts.pipeline import RESULT, folder, plan, read_result, run_stage
 from prosody_tts.schedule import run_all
-from prosody_tts.tracking import track, under_agent
+from prosody_tts.tracking import agent_mode, show, track, under_agent
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _train(arguments: Sequence[str]) -> int:
     files, settings = split_arguments(arguments)
     if under_agent():
-        settings = ["run.wandb=online", *settings]  # a setting of the user's comes later and wins
+        settings = [f"run.wandb={agent_mode()}", *settings]  # a setting of the user's comes later and wins
     return train(load(one_file(files), settings))
 
 
@@ -39,8 +39,7 @@ def train(experiment: Experiment) -> int:
         outcomes = run_all(stages, 0, experiment.run.threads, runner=run_stage, progress=experiment.run.progress)
         status = conclude(outcomes)
         if status == OK:
-            result = read_result(stages[-1])
-            tracker.summary({"evaluate": result["metrics"]})
+            show(tracker, stages[-1], read_result(stages[-1])["metrics"])
             print(f"{experiment.system}: {folder(stages[-1]) / RESULT}")
     return status
 

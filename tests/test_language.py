@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from random_batches import MELS, PHONES, text_item
 
 from data_modules.batches import LanguageBatch
+from data_modules.codes import owners
 from data_modules.collate import text_batch
 from data_modules.language import LanguageItem, language_batch
 from data_modules.scripts import (
@@ -20,7 +21,6 @@ from data_modules.scripts import (
     NONE,
     SPEAK,
     SPEECH,
-    owners,
     read,
     recognising,
     speaking,

@@ -8,6 +8,7 @@ import pytest
 import torch
 from random_batches import MELS, PHONES, text_item
 
+from data_modules.codes import owners
 from data_modules.collate import padded
 from data_modules.language import LanguageItem, language_batch
 from data_modules.scripts import (
@@ -22,7 +23,6 @@ from data_modules.scripts import (
     WRITE,
     Script,
     continuing,
-    owners,
     read,
     recognising,
     speaking,

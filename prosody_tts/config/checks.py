@@ -174,7 +174,12 @@ def _numbers(experiment: Experiment) -> None:
 
 
 def _run(run: RunConfig) -> None:
-    """How often a run is kept."""
+    """How often a run is kept, and where it is shared."""
+    if run.artifacts == "wandb" and run.wandb == "disabled":
+        raise UserError(
+            "run.artifacts=wandb shares stages by W&B, and run.wandb=disabled turns W&B off; give run.wandb=online, or "
+            "offline to upload later, or leave run.artifacts out"
+        )
     if run.checkpoint_minutes is not None and run.checkpoint_minutes <= 0:
         raise UserError(f"run.checkpoint_minutes={run.checkpoint_minutes:g} must be above 0; null writes none by time")
 

@@ -105,6 +105,11 @@ class RunConfig:
     """W&B project."""
     group: str | None = None
     """W&B group; a sweep sets it."""
+    artifacts: Literal["none", "wandb"] = "none"
+    """Where stages are shared beyond the folder of runs. With wandb, one that is not there is fetched from the
+    artifacts of the W&B project before it is made, and uploaded when it was made here; the corpus, which names
+    recordings on this machine, is not shared. With run.wandb=offline nothing can be fetched, and wandb sync uploads
+    from the folder of runs, where the stages must still be."""
     progress: bool = True
     """Show progress."""
 

@@ -10,8 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from data_modules.codes import CodeStore
-from data_modules.scripts import owners
+from data_modules.codes import CodeStore, owners
 from data_modules.store import FeatureStore
 from prosody_tts.evaluation.metrics import Better
 

@@ -1,29 +1,22 @@
-"""Weights & Biases logging: a convenience beside ``result.json``, from which every table is made.
-
-``run.wandb=offline`` needs neither server nor account. Nothing here can stop a training: the first failure is told
-once, and logging goes on without W&B.
-"""
+"""One W&B run: opened, written to, closed; whatever fails is told once, and work goes on without it."""
 
 from __future__ import annotations
 
 import math
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from data_modules.corpora.contract import Progress
 from prosody_tts.config import Experiment, to_plain
 from prosody_tts.files import flat
-from prosody_tts.pipeline import Stage, run_stage
-
-if TYPE_CHECKING:
-    from lightning.pytorch.loggers import Logger
 
 #: Set by a W&B agent for the program it starts.
 SWEEP_VARIABLE = "WANDB_SWEEP_ID"
+#: By which a user turns all of W&B off, or offline.
+MODE_VARIABLE = "WANDB_MODE"
 
 
 class Tracker:
@@ -42,8 +35,18 @@ class Tracker:
                 self._try("define_metric", f"{axis}/*", step_metric=f"{axis}/step")
         self._try("log", values)
 
-    def media(self, pictures: Mapping[str, Path], sounds: Mapping[str, Path], step: int) -> None:
-        """Log picture and sound files against a step axis, as ``log`` does."""
+    @property
+    def on(self) -> bool:
+        """Whether anything that is logged arrives."""
+        return self._run is not None
+
+    @property
+    def project(self) -> str | None:
+        """Entity and project of the run, which are the sweep's under an agent; none where nothing is open."""
+        return None if self._run is None else f"{self._run.entity}/{self._run.project}"
+
+    def media(self, pictures: Mapping[str, Path], sounds: Mapping[str, Path], step: int | None = None) -> None:
+        """Log picture and sound files, as ``log`` does."""
         if self._run is not None:
             with self._guard():
                 import wandb
@@ -51,6 +54,26 @@ class Tracker:
                 shown = {name: wandb.Image(str(path)) for name, path in pictures.items()}
                 heard = {name: wandb.Audio(str(path)) for name, path in sounds.items()}
                 self.log({**shown, **heard}, step)
+
+    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Log a table; a cell is text, a number or none."""
+        if self._run is not None:
+            with self._guard():
+                import wandb
+
+                self.log({name: wandb.Table(columns=list(columns), data=[list(row) for row in rows])})
+
+    def artifact(self, name: str, kind: str, files: Mapping[str, Path]) -> None:
+        """Upload files that do not change any more, by their names within the artifact; they are not copied before."""
+        if self._run is not None:
+            with self._guard():
+                import wandb
+
+                artifact = wandb.Artifact(name, type=kind)
+                for inner, path in files.items():
+                    # An offline run names the file, and may be sent from another folder.
+                    artifact.add_file(str(path.resolve()), name=inner, policy="immutable", skip_cache=True)
+                self._run.log_artifact(artifact)
 
     def summary(self, values: Mapping[str, Any]) -> None:
         """Set the numbers by which runs are compared; nested ones become ``outer/inner``."""
@@ -75,7 +98,7 @@ class Tracker:
             yield
         except Exception as error:  # whatever W&B raises, training goes on
             self._run = None
-            _warn(error)
+            warn(error)
 
 
 #: The run that ``track`` has open in this process; a stage trained meanwhile logs into it.
@@ -94,7 +117,7 @@ def track(
         name: what the run is called.
         config: plain settings to keep with the run; by default the whole experiment.
     """
-    tracker = _start(experiment, job_type, name, to_plain(experiment) if config is None else dict(config))
+    tracker = start(experiment, job_type, name, to_plain(experiment) if config is None else dict(config))
     _open.append(tracker)
     try:
         yield tracker
@@ -103,7 +126,23 @@ def track(
         tracker.finish()
 
 
-def _start(experiment: Experiment, job_type: str, name: str, config: dict[str, Any]) -> Tracker:
+@contextmanager
+def tracked(experiment: Experiment, job_type: str, name: str) -> Iterator[Tracker]:
+    """The run that this process has open, or else one of its own, as ``track`` opens it."""
+    if _open:
+        yield _open[-1]
+    else:
+        with track(experiment, job_type, name) as tracker:
+            yield tracker
+
+
+def current() -> Tracker | None:
+    """The run that ``track`` has open in this process."""
+    return _open[-1] if _open else None
+
+
+def start(experiment: Experiment, job_type: str, name: str, config: dict[str, Any]) -> Tracker:
+    """Open a run that the caller finishes; without W&B, a tracker that does nothing."""
     settings = experiment.run
     if settings.wandb == "disabled":
         return Tracker()
@@ -126,14 +165,14 @@ def _start(experiment: Experiment, job_type: str, name: str, config: dict[str, A
         )
         return Tracker(run)
     except Exception as error:  # whatever W&B raises, training goes on
-        _warn(error)
+        warn(error)
         return Tracker()
 
 
 _warned: list[str] = []
 
 
-def _warn(error: Exception) -> None:
+def warn(error: Exception) -> None:
     """Say once a process that W&B does not work."""
     if not _warned:
         _warned.append(str(error))
@@ -141,18 +180,15 @@ def _warn(error: Exception) -> None:
         print(f"prosody-tts: warning: continuing without W&B logging: {text}", file=sys.stderr)
 
 
-def run_tracked(stage: Stage, progress: Progress) -> dict[str, Any]:
-    """Run a stage; what an evaluation measured becomes the summary of a W&B run."""
-    result = run_stage(stage, progress)
-    if stage.kind == "evaluate" and stage.experiment.run.wandb != "disabled":
-        with track(stage.experiment, "evaluate", stage.label) as tracker:
-            tracker.summary({"evaluate": result["metrics"]})
-    return result
-
-
 def under_agent() -> bool:
     """Whether a W&B agent started this program."""
     return bool(os.environ.get(SWEEP_VARIABLE))
+
+
+def agent_mode() -> str:
+    """The ``run.wandb`` of a program that an agent started: online, unless ``WANDB_MODE`` says otherwise."""
+    mode = os.environ.get(MODE_VARIABLE, "").lower()
+    return {"offline": "offline", "dryrun": "offline", "disabled": "disabled"}.get(mode, "online")
 
 
 def flatten(values: Mapping[str, Any]) -> dict[str, float | str | bool]:
@@ -162,70 +198,3 @@ def flatten(values: Mapping[str, Any]) -> dict[str, float | str | bool]:
         for name, value in flat(values).items()
         if isinstance(value, str | bool | int) or (isinstance(value, float) and math.isfinite(value))
     }
-
-
-def lightning_loggers(experiment: Experiment, folder: Path, job_type: str) -> list[Logger]:
-    """Loggers of one stage's training: ``metrics/version_N/metrics.csv`` in its folder, and W&B if it is on.
-
-    Each time a training is taken up again it writes a new version. Inside ``track`` the training logs into the open
-    W&B run, else into a run of its own.
-    """
-    from lightning.pytorch.loggers import CSVLogger
-
-    loggers: list[Logger] = [CSVLogger(folder, name="metrics")]
-    if experiment.run.wandb != "disabled":
-        loggers.append(_wandb_logger(experiment, job_type))
-    return loggers
-
-
-def _wandb_logger(experiment: Experiment, job_type: str) -> Logger:
-    from lightning.pytorch.loggers import Logger
-    from lightning.pytorch.utilities import rank_zero_only
-
-    class TrackerLogger(Logger):
-        """Lightning's view of a ``Tracker``.
-
-        Lightning's own W&B logger writes into whatever run the process has open, and leaves its run open.
-        """
-
-        def __init__(self) -> None:
-            super().__init__()
-            self._shared = _open[-1] if _open else None
-            self._own: Tracker | None = None
-
-        @property
-        def name(self) -> str:
-            return job_type
-
-        @property
-        def version(self) -> str:
-            return ""
-
-        def log_hyperparams(self, *arguments: Any, **options: Any) -> None:
-            """The settings are the run's config already."""
-
-        def _tracker(self) -> Tracker:
-            if self._shared is None and self._own is None:
-                name = f"{experiment.system} {job_type}"
-                self._own = _start(experiment, job_type, name, to_plain(experiment))
-            tracker = self._shared or self._own
-            assert tracker is not None
-            return tracker
-
-        @rank_zero_only
-        def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-            self._tracker().log({f"{job_type}/{key}": value for key, value in metrics.items()}, step)
-
-        @rank_zero_only
-        def log_media(self, pictures: Mapping[str, Path], sounds: Mapping[str, Path], step: int) -> None:
-            """Pictures and sounds of a training (``samples.MediaLogger``)."""
-            drawn = {f"{job_type}/picture {name}": path for name, path in pictures.items()}
-            spoken = {f"{job_type}/sound {name}": path for name, path in sounds.items()}
-            self._tracker().media(drawn, spoken, step)
-
-        @rank_zero_only
-        def finalize(self, status: str) -> None:
-            if self._own is not None:
-                self._own.finish()
-
-    return TrackerLogger()
