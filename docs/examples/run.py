@@ -1,4 +1,7 @@
-"""``prosody-tts`` with the examples beside this file registered: ``python docs/examples/run.py VERB …``."""
+"""``prosody-tts`` with the examples beside this file registered: ``python docs/examples/run.py VERB … --workers 0``.
+
+Worker processes start afresh and know what is in the package alone, so the work is done in this one.
+"""
 
 import laplace  # noqa: F401
 import place  # noqa: F401
