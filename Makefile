@@ -1,6 +1,7 @@
 # make reproduce   corpus to tables (CORPUS=, CORPUS_PATH=, SIZE=, WORKERS=, ARGS= for more settings)
 # make test        the tests
 # make lint        style and types
+# make docs        the documentation into site/, which opens from disk
 # A fresh machine needs Python 3.11 or newer, git and make; the rest is installed into .venv.
 
 PYTHON ?= python3
@@ -14,7 +15,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 TORCH := $(shell sed -n '/^torch==/p' constraints.txt)
 
-.PHONY: reproduce test lint install clean
+.PHONY: reproduce test lint docs install clean
 
 reproduce: .venv/.installed
 	$(BIN)/prosody-tts reproduce corpus=$(CORPUS) $(if $(CORPUS_PATH),"corpus_path=$(CORPUS_PATH)") size=$(SIZE) \
@@ -29,6 +30,10 @@ lint: .venv/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Strict: a broken link or anchor fails. A checkout that only builds the documentation needs the rest too, for its tables.
+docs: .venv/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
 install: .venv/.installed
 
 # torch first and by itself, so that nothing pulls in another build of it.
@@ -40,5 +45,9 @@ install: .venv/.installed
 	$(PIP) -e '.[dev]'
 	@touch $@
 
+.venv/.docs: .venv/.installed
+	$(PIP) -e '.[docs]'
+	@touch $@
+
 clean:
-	rm -rf .venv build *.egg-info
+	rm -rf .venv build site *.egg-info

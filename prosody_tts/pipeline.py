@@ -458,8 +458,8 @@ def vocoder_label(experiment: Experiment) -> str:
         return f"{name} ({vocoder_source(experiment)})"
     if name == "griffin_lim":
         return f"griffin_lim, {experiment.synthesis.iterations} iterations"
-    stage = next(stage for stage in plan(experiment) if stage.kind == "vocoder")
-    return f"{name}, trained on the corpus ({stage.key})"
+    stage = next((stage for stage in plan(experiment) if stage.kind == "vocoder"), None)
+    return name if stage is None else f"{name}, trained on the corpus ({stage.key})"
 
 
 def _plan_labels(experiment: Experiment) -> list[Stage]:
@@ -572,7 +572,8 @@ def _acoustic_settings(experiment: Experiment) -> dict[str, Any]:
 def _sampler_settings(experiment: Experiment) -> dict[str, Any]:
     """The settings that stage two reads: those of other priors, and of contexts it has not, say nothing."""
     own = experiment.sampler
-    left_out = set().union(*PRIORS_READ.values()) - PRIORS_READ[own.prior]
+    all_read = set().union(*PRIORS_READ.values())
+    left_out = all_read - PRIORS_READ.get(own.prior, all_read)  # whatever a prior may read tells it from others
     left_out |= set().union(*(names for name, names in CONTEXTS_READ.items() if name not in own.contexts))
     if own.bert == "frozen":
         left_out |= {"bert_rate", "bert_tuned"}

@@ -7,9 +7,10 @@ import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
 from prosody_tts.config import settings as config
+from prosody_tts.config.registries import choices
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ def settings() -> list[Setting]:
 
 
 def _walk(schema: type, values: Any, help_of: dict[tuple[str, str], str], prefix: str) -> Iterator[Setting]:
-    hints = get_type_hints(schema)
+    hints = get_type_hints(schema, include_extras=True)
     for item in dataclasses.fields(schema):
         value, hint = getattr(values, item.name), hints[item.name]
         if dataclasses.is_dataclass(hint):
@@ -36,7 +37,7 @@ def _walk(schema: type, values: Any, help_of: dict[tuple[str, str], str], prefix
             yield from _walk(hint, value, help_of, f"{prefix}{item.name}.")
         else:
             text = help_of[schema.__name__, item.name].replace("``", "")
-            yield Setting(f"{prefix}{item.name}", written(value), _choices(hint), text)
+            yield Setting(f"{prefix}{item.name}", written(value), choices(hint) or (), text)
 
 
 def written(value: Any) -> str:
@@ -46,12 +47,6 @@ def written(value: Any) -> str:
     if isinstance(value, list):
         return f"[{','.join(map(str, value))}]"
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _choices(hint: Any) -> tuple[str, ...]:
-    if get_origin(hint) is list:
-        hint = get_args(hint)[0]
-    return get_args(hint) if get_origin(hint) is Literal else ()
 
 
 def _docstrings() -> dict[tuple[str, str], str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -16,17 +17,7 @@ from prosody_tts.config import LABEL_CLASSES, AcousticConfig, DurationConfig, Ex
 from prosody_tts.nn.acoustic import AcousticModel
 from prosody_tts.nn.classes import ClassHead
 from prosody_tts.nn.conditioning import CONDITIONINGS, Contour
-from prosody_tts.nn.context import (
-    CONTEXTS,
-    BertContext,
-    CachedStates,
-    Contexts,
-    GraphContext,
-    PhoneContext,
-    PunctuationContext,
-    TagContext,
-    TunedStates,
-)
+from prosody_tts.nn.context import CONTEXTS, CachedStates, Contexts, TunedStates
 from prosody_tts.nn.decoders import (
     DECODERS,
     POSTNETS,
@@ -45,17 +36,7 @@ from prosody_tts.nn.durations import DURATIONS, ERRORS, TARGETS, DurationModel, 
 from prosody_tts.nn.language.heads import HEADS as LANGUAGE_HEADS
 from prosody_tts.nn.language.model import SpeechLanguageModel
 from prosody_tts.nn.phones import ENCODERS, FastPhoneEncoder, PhoneEncoder, TacotronPhoneEncoder
-from prosody_tts.nn.priors import (
-    PRIORS,
-    AutoregressivePrior,
-    DiffusionPrior,
-    FlowMatchingPrior,
-    FlowPrior,
-    GaussianPrior,
-    Prior,
-    TokensPrior,
-)
-from prosody_tts.nn.priors.denoiser import Denoiser
+from prosody_tts.nn.priors import PRIORS, Prior
 from prosody_tts.nn.recogniser import Recogniser
 from prosody_tts.nn.reference import HEADS, HEARINGS, ExplicitReference, Hearing, LearnedReference, ReferenceEncoder
 from prosody_tts.nn.reference.framewise import CampHearing, ConvolutionalHearing, GatedHearing
@@ -96,6 +77,14 @@ class Sizes:
         if not isinstance(spec, Specification):
             return sizes
         return replace(sizes, mels=len(spec.mel_mean), f0_mean=spec.f0_mean, f0_scale=spec.f0_scale)
+
+
+Made = TypeVar("Made")
+
+
+def made(kind: Callable[..., Made], offered: dict[str, Any]) -> Made:
+    """An object of a registry's class, given those of the offered arguments that its constructor names."""
+    return kind(**{name: offered[name] for name in inspect.signature(kind).parameters if name in offered})
 
 
 def build_acoustic(experiment: Experiment, sizes: Sizes) -> AcousticModel:
@@ -290,17 +279,19 @@ def build_contexts(experiment: Experiment, sizes: Sizes, bert: nn.Module | None 
     if (bert is not None) != experiment.tunes_bert:
         raise ValueError("a BERT is given where sampler.bert=tuned trains one among the contexts, and nowhere else")
     states = CachedStates() if bert is None else TunedStates(bert, settings.bert_tuned)
-    width, dropout = settings.width, settings.dropout
-    makers = {
-        PhoneContext: lambda: PhoneContext(sizes.phones, width, dropout),
-        BertContext: lambda: BertContext(states, sizes.bert, width, dropout),
-        TagContext: lambda: TagContext(TAGS, width, dropout),
-        PunctuationContext: lambda: PunctuationContext(TAGS["punctuation"], width, dropout),
-        GraphContext: lambda: GraphContext(
-            len(NODE_LABELS), width, settings.passes or sizes.passes, dropout, settings.graph
-        ),
+    offered = {
+        "phones": sizes.phones,
+        "states": states,
+        "bert": sizes.bert,
+        "tags": TAGS,
+        "marks": TAGS["punctuation"],
+        "labels": len(NODE_LABELS),
+        "passes": settings.passes or sizes.passes,
+        "messages": settings.graph,
+        "width": settings.width,
+        "dropout": settings.dropout,
     }
-    return Contexts({name: makers[CONTEXTS[name]]() for name in settings.contexts}, width)  # type: ignore[index]
+    return Contexts({name: made(CONTEXTS[name], offered) for name in settings.contexts}, settings.width)
 
 
 def build_sampler(experiment: Experiment, sizes: Sizes, bert: nn.Module | None = None) -> SamplerModel:
@@ -321,25 +312,22 @@ def build_sampler(experiment: Experiment, sizes: Sizes, bert: nn.Module | None =
 
 def build_prior(settings: SamplerConfig, context: int, latent: int) -> Prior:
     """The prior of ``sampler.prior``, for contexts of ``context`` and vectors of ``latent`` dimensions."""
-    shape: dict[str, Any] = {
+    offered = {
         "context": context,
         "latent": latent,
         "recurrent": settings.recurrent,
         "dropout": settings.dropout,
+        "direction": settings.kl_direction,
+        "rank": settings.rank,
+        "own": settings.own,
+        "threshold": settings.huber,
+        "transforms": settings.transforms,
+        "bins": settings.bins,
+        "denoiser_layers": settings.denoiser_layers,
+        "codes": settings.codes,
+        "codebooks": settings.codebooks,
     }
-
-    def denoiser() -> Denoiser:
-        return Denoiser(context, latent, settings.recurrent, settings.denoiser_layers)
-
-    makers: dict[type[Prior], Callable[[], Prior]] = {
-        GaussianPrior: lambda: GaussianPrior(**shape, direction=settings.kl_direction, rank=settings.rank),
-        AutoregressivePrior: lambda: AutoregressivePrior(**shape, own=settings.own, threshold=settings.huber),
-        FlowPrior: lambda: FlowPrior(**shape, transforms=settings.transforms, bins=settings.bins),
-        DiffusionPrior: lambda: DiffusionPrior(denoiser()),
-        FlowMatchingPrior: lambda: FlowMatchingPrior(denoiser()),
-        TokensPrior: lambda: TokensPrior(**shape, codes=settings.codes, codebooks=settings.codebooks),
-    }
-    return makers[PRIORS[settings.prior]]()
+    return made(PRIORS[settings.prior], offered)
 
 
 def build_classes(experiment: Experiment, context: int) -> ClassHead | None:

@@ -7,7 +7,6 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -20,7 +19,7 @@ from data_modules.corpora import CORPORA
 from data_modules.corpora.contract import SPLITS, Corpus, silent
 from data_modules.corpora.splits import FILE
 from data_modules.store import AudioStore, Clips, CorpusStore
-from prosody_tts.config import LABELS, ROOT, CorpusName, Experiment, load
+from prosody_tts.config import LABELS, ROOT, Experiment, load
 from prosody_tts.errors import UserError
 from prosody_tts.files import read_json
 
@@ -44,8 +43,8 @@ def a_recording(source: Path) -> Path:
     )
 
 
-def test_the_registry_has_every_corpus_a_setting_can_name() -> None:
-    assert set(CORPORA) == set(get_args(CorpusName)) == set(TREES) | set(LABELS) | {"testbed"}
+def test_every_corpus_of_the_registry_is_tested() -> None:
+    assert set(CORPORA) == set(TREES) | set(LABELS) | {"testbed"}
 
 
 @pytest.mark.parametrize("name", SPEAKING)

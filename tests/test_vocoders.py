@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from data_modules.audio import f0, first_centre, mel_spectrogram, sample_count
-from prosody_tts.config import HUB_VOCODERS, PRETRAINED, AudioConfig, AudioPreset, Experiment, VocoderName, load
+from prosody_tts.config import HUB_VOCODERS, PRETRAINED, AudioConfig, AudioPreset, Experiment, load
 from prosody_tts.errors import UserError
 from prosody_tts.nn.vocoders import GriffinLim, MelFormat, SourceFilter, Vocoder
 from prosody_tts.nn.vocoders.discriminators import Discriminators
@@ -116,8 +116,8 @@ def batch(config: AudioConfig, *waves: np.ndarray, padding: int = 0) -> tuple[to
     return torch.nn.functional.pad(padded, (0, 0, 0, padding)), lengths
 
 
-def test_the_registry_holds_every_choice() -> None:
-    assert set(VOCODERS) == set(get_args(VocoderName)) and set(PRETRAINED) == set(NETWORKS) >= set(HUB_VOCODERS)
+def test_every_public_vocoder_has_a_network() -> None:
+    assert set(VOCODERS) >= set(PRETRAINED) == set(NETWORKS) >= set(HUB_VOCODERS)
 
 
 @pytest.mark.parametrize("name", NAMES)

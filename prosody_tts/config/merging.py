@@ -6,11 +6,12 @@ import dataclasses
 from collections.abc import Sequence
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, get_origin, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from prosody_tts.config.registries import choices
 from prosody_tts.config.settings import Experiment
 from prosody_tts.errors import UserError, nearest
 
@@ -80,25 +81,25 @@ def check(layer: DictConfig, schema: type, source: str, prefix: str = "") -> Non
                 raise UserError(f"'{name}' in {source} is a group of settings; write {name}.KEY=VALUE")
             check(value, hint, source, f"{name}.")  # type: ignore[arg-type]
             continue
-        for choices, item in _choices(hint, value):
-            if item not in choices:
-                raise UserError(f"unknown value '{item}' of '{name}' in {source}; {nearest(str(item), choices)}")
+        known = choices(hint)
+        for item in _items(hint, value):
+            if known is not None and item not in known:
+                raise UserError(f"unknown value '{item}' of '{name}' in {source}; {nearest(str(item), known)}")
 
 
 @cache
 def _hints(schema: type) -> dict[str, Any]:
-    return get_type_hints(schema)
+    return get_type_hints(schema, include_extras=True)
 
 
-def _choices(hint: Any, value: Any) -> list[tuple[tuple[str, ...], Any]]:
-    if get_origin(hint) is Literal:
-        return [(get_args(hint), value)]
-    if get_origin(hint) is list and get_origin(get_args(hint)[0]) is Literal and not isinstance(value, str):
-        try:
-            return [(get_args(get_args(hint)[0]), item) for item in value]
-        except TypeError:
-            return []
-    return []
+def _items(hint: Any, value: Any) -> list[Any]:
+    """What must be a choice: the value, or each item of a list; what should be a list and is none is told of later."""
+    if get_origin(hint) is not list:
+        return [value]
+    try:
+        return [] if isinstance(value, str) else list(value)
+    except TypeError:
+        return []
 
 
 def merge(layers: Sequence[DictConfig]) -> Experiment:

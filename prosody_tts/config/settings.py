@@ -8,32 +8,22 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-CorpusName = Literal[
-    "testbed",
-    "allison",
-    "folder",
-    "ljspeech",
-    "libritts",
-    "libritts_r",
-    "vctk",
-    "cutset",
-    "shar",
-    "ljspeech_timing",
-    "helsinki",
-]
+from prosody_tts.config.registries import Keys
+
+CorpusName = Annotated[str, Keys("data_modules.corpora", "CORPORA")]
 Part = Literal[
     "train-clean-100", "train-clean-360", "train-other-500", "dev-clean", "dev-other", "test-clean", "test-other"
 ]
 Size = Literal["smoke", "demo", "paper"]
 Units = Literal["utterance", "word", "phone"]
-Context = Literal["phones", "bert", "tags", "punctuation", "graph"]
+Context = Annotated[str, Keys("prosody_tts.nn.context", "CONTEXTS")]
 LanguageTask = Literal["speak", "recognise", "write", "continue"]
-Prior = Literal["gaussian", "autoregressive", "flow", "diffusion", "flow_matching", "tokens"]
+Prior = Annotated[str, Keys("prosody_tts.nn.priors", "PRIORS")]
 Family = Literal["none", "tacotron2", "durian", "kathaka", "camp", "word", "phone", "explicit", "timing", "prominence"]
 AudioPreset = Literal["papers", "hifigan", "speecht5", "vocos", "bigvgan"]
-VocoderName = Literal["griffin_lim", "source_filter", "speecht5", "hifigan", "univnet"]
+VocoderName = Annotated[str, Keys("prosody_tts.vocoders", "VOCODERS")]
 
 #: What ``corpus_path`` must be, of the corpora that need it.
 CORPUS_PATHS = {

@@ -83,12 +83,12 @@ class DenoisingPrior(Prior):
 class DiffusionPrior(DenoisingPrior):
     """Diffusion with EDM's preconditioning and sampler (Karras et al., arXiv 2206.00364)."""
 
-    def __init__(self, denoiser: Denoiser) -> None:
-        super().__init__(denoiser, Variance())
+    def __init__(self, context: int, latent: int, recurrent: int, denoiser_layers: int) -> None:
+        super().__init__(Denoiser(context, latent, recurrent, denoiser_layers), Variance())
 
 
 class FlowMatchingPrior(DenoisingPrior):
     """Conditional flow matching on straight lines (Lipman et al., arXiv 2210.02747)."""
 
-    def __init__(self, denoiser: Denoiser) -> None:
-        super().__init__(denoiser, Straight())
+    def __init__(self, context: int, latent: int, recurrent: int, denoiser_layers: int) -> None:
+        super().__init__(Denoiser(context, latent, recurrent, denoiser_layers), Straight())
