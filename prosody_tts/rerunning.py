@@ -66,7 +66,7 @@ def rerun(made: Path, out: Path, progress: Progress) -> Again:
         ) from None
     experiment = from_plain(settings)
     old = replace(experiment, run=replace(experiment.run, folder=str(made.parents[1])))
-    new = replace(experiment, run=replace(experiment.run, folder=str(out), wandb="disabled", artifacts="none"))
+    new = replace(experiment, run=replace(experiment.run, folder=str(out), wandb="disabled"))
     wanted = _stage(new, result["kind"], result["identity"], made)
     if out.resolve() == made.parents[1]:
         raise UserError(f"{made} would be found there and not be done again; give another --out than {out}")

@@ -16,12 +16,13 @@ from unittest.mock import patch
 
 import pytest
 import torch
+from offline_runs import config_of, logged, records
 from random_batches import MELS, PHONES, acoustic_item
 from test_training import RandomData, stage
 
 from data_modules.collate import SamplerItem, acoustic_batch, sampler_batch
 from data_modules.corpora.contract import silent
-from prosody_tts.config import AcousticConfig, Experiment, OptimConfig, RunConfig, SamplerConfig, Units
+from prosody_tts.config import AcousticConfig, Experiment, OptimConfig, RunConfig, SamplerConfig, Units, load
 from prosody_tts.errors import UserError
 from prosody_tts.files import read_json, write_json
 from prosody_tts.nn.aligner import Aligner
@@ -29,10 +30,12 @@ from prosody_tts.nn.layers import MaskedBatchNorm
 from prosody_tts.nn.means import masked_mean, over_processes, processes, ratio
 from prosody_tts.nn.priors import PRIORS
 from prosody_tts.nn.units import length_mask
+from prosody_tts.stages.acoustic import AcousticStage
 from prosody_tts.stages.aligner import _lattice
 from prosody_tts.stages.fit import CHECKPOINT, fit, load_checkpoint
 from prosody_tts.stages.fit.ranks import Rank, companions
 from prosody_tts.systems import Sizes, build_sampler
+from prosody_tts.tracking import lightning_loggers
 
 SIZES = Sizes(PHONES, MELS, 24, 3)
 TWO = RunConfig(accelerator="cpu", devices=2)
@@ -45,14 +48,33 @@ def test_alone_a_mean_is_a_mean():
     assert ratio(torch.tensor(3.0), torch.tensor(0)) == 3
 
 
+class Telling(AcousticStage):
+    """Says what its process was told."""
+
+    place: Path
+
+    def on_train_start(self) -> None:
+        super().on_train_start()
+        told = {"epochs": self.optim.epochs, "sweep": os.environ.get("WANDB_SWEEP_ID"), "wandb": "wandb" in sys.modules}
+        write_json(self.place / f"{self.global_rank}.json", told)
+
+
 @pytest.mark.slow
-def test_two_processes_train_what_one_does(tmp_path):
-    """Curves and weights agree to rounding, where batches and shares are uneven; so does a resumed second half."""
+def test_two_processes_train_what_one_does(tmp_path, monkeypatch):
+    """Curves and weights agree to rounding, where batches and shares are uneven; so does a resumed second half.
+
+    Both have the parameters of a sweep, and the first alone a W&B run.
+    """
+    records(tmp_path)  # W&B reads the environment anew
+    monkeypatch.setenv("WANDB_SWEEP_ID", "abc12345")
     optim = OptimConfig(epochs=3, ema=0.9)
+    settings = ["acoustic.optim.epochs=3", f"run.folder={tmp_path}", "run.wandb=offline"]
     found, weights = [], []
     for run in (replace(TWO, devices=1), TWO):
         module, folder = stage("deterministic"), tmp_path / str(run.devices)
-        metrics = fit(module, RandomData(count=19), optim, run, 7, folder, [], silent, monitor="dev/mel")
+        module.__class__, module.place = Telling, folder
+        loggers = lightning_loggers(load("camp", settings), folder, "acoustic") if run is TWO else []
+        metrics = fit(module, RandomData(count=19), optim, run, 7, folder, loggers, silent, monitor="dev/mel")
         found.append(metrics)
         weights.append(load_checkpoint(folder / CHECKPOINT))
     assert found[0].keys() == found[1].keys()
@@ -62,6 +84,12 @@ def test_two_processes_train_what_one_does(tmp_path):
         for name, value in weights[0][part].items():
             assert torch.allclose(value, weights[1][part][name], atol=1e-5), name
     assert processes() == 1, "afterwards this process is alone again"
+    told = [read_json(tmp_path / "2" / f"{rank}.json") for rank in range(2)]
+    assert told == [{"epochs": 3, "sweep": "abc12345", "wandb": rank == 0} for rank in range(2)]
+    left = records(tmp_path)
+    (begun,) = [record["run"] for record in left if "run" in record]
+    assert begun["sweep_id"] == "abc12345" and config_of(begun)["acoustic"]["optim"]["epochs"] == 3
+    assert logged(left)["acoustic/dev/mel"] == pytest.approx(found[1]["dev/mel"], rel=1e-4)
 
 
 def third(*shape, **_):

@@ -28,6 +28,12 @@ from prosody_tts.tracking import Tracker, agent_mode, flatten, lightning_loggers
 from prosody_tts.train import main
 
 
+@pytest.fixture(autouse=True)
+def _staging(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables of an offline run wait for ``wandb sync`` in the user's folder of data; in tests they do not."""
+    monkeypatch.setenv("WANDB_DATA_DIR", str(tmp_path_factory.mktemp("data")))
+
+
 def offline(root: Path) -> Experiment:
     return load("camp", ["size=smoke", f"run.folder={root}", "run.wandb=offline", "run.group=controls"])
 

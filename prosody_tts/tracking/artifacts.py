@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
@@ -69,7 +69,7 @@ class WandbStore:
             raise
         except Exception as error:  # whatever W&B raises, the stage is made here
             WandbStore._broken = True
-            warn(error)
+            warn(error, "W&B's artifacts")
             return False
 
     def _fetch(self, name: str, into: Path) -> bool:
@@ -100,9 +100,14 @@ class WandbStore:
             tracker.artifact(name, TYPE, {inner: place / inner for inner in names})
 
 
+#: Makes a store, by ``run.artifacts``.
+STORES: dict[str, Callable[[Experiment], Store]] = {"wandb": WandbStore}
+
+
 def store_of(experiment: Experiment) -> Store | None:
     """The store that ``run.artifacts`` names, or none."""
-    return WandbStore(experiment) if experiment.run.artifacts == "wandb" else None
+    kind = experiment.run.artifacts
+    return None if kind == "none" else STORES[kind](experiment)
 
 
 def name_of(stage: Stage) -> str:
@@ -110,12 +115,12 @@ def name_of(stage: Stage) -> str:
     return f"{stage.kind}-{stage.identity}"
 
 
-def fetched(stage: Stage, progress: Progress, store: Store | None = None) -> bool:
+def fetched(stage: Stage, progress: Progress) -> bool:
     """Fetch a stage that is not done, under its lock, and say whether it is there now.
 
     What somebody began here is replaced. It is whole or absent: fetched into a folder beside, checked, renamed.
     """
-    store = store or store_of(stage.experiment)
+    store = store_of(stage.experiment)
     if store is None or stage.kind in AT_HOME:
         return False
     new = folder(stage).with_name(f".fetched-{stage.identity}")
@@ -136,9 +141,9 @@ def fetched(stage: Stage, progress: Progress, store: Store | None = None) -> boo
         shutil.rmtree(new, ignore_errors=True)
 
 
-def keep(stage: Stage, store: Store | None = None) -> None:
+def keep(stage: Stage) -> None:
     """Hand a stage that was made here to the store, without what it printed and without temporary files."""
-    store = store or store_of(stage.experiment)
+    store = store_of(stage.experiment)
     if store is not None and stage.kind not in AT_HOME:
         place = folder(stage)
         files = (path for path in _inside(place) if path.is_file() and not path.is_symlink())
@@ -172,7 +177,7 @@ def _check(stage: Stage, place: Path) -> None:
     """Refuse what is not this stage, finished."""
     for path in _inside(place):
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
-            raise UnfitError(f"{path.relative_to(place)} in it is no file")
+            raise UnfitError(f"it holds {path.relative_to(place)}, which is no file")
     try:
         result: Any = read_json(place / RESULT)
     except (OSError, ValueError):

@@ -169,15 +169,16 @@ def start(experiment: Experiment, job_type: str, name: str, config: dict[str, An
         return Tracker()
 
 
+#: What has been said to go on without.
 _warned: list[str] = []
 
 
-def warn(error: Exception) -> None:
-    """Say once a process that W&B does not work."""
-    if not _warned:
-        _warned.append(str(error))
+def warn(error: Exception, without: str = "W&B logging") -> None:
+    """Say once a process that W&B does not work, and what is done without."""
+    if without not in _warned:
+        _warned.append(without)
         text = " ".join(str(error).split())
-        print(f"prosody-tts: warning: continuing without W&B logging: {text}", file=sys.stderr)
+        print(f"prosody-tts: warning: continuing without {without}: {text}", file=sys.stderr)
 
 
 def under_agent() -> bool:
