@@ -102,4 +102,4 @@ class Sweeping:
         run = next(iter(experiments.values())).run
         logged = Path(run.folder) / "wandb"
         if run.wandb == "offline" and any(logged.glob("offline-run-*")):
-            print(f"to W&B, under the group {run.group}: wandb sync {shlex.quote(str(logged))}/offline-run-*")
+            print(f"to W&B, under the group {run.group}: wandb sync {shlex.quote(str(logged))}")
