@@ -223,7 +223,7 @@ def test_an_evaluation_has_the_same_names_in_every_run(tmp_path: Path) -> None:
         run_tracked(plan(experiment)[-1], lambda *_: None)
         values = logged(records(root))
         names.append({name for name in values if name.startswith("evaluate/")})
-        sounds = [name for name in values if values[name] == "audio-file"]
+        sounds = sorted(name for name in values if values[name] == "audio-file")
         assert sounds == [f"evaluate/sound s{number:03d}_r0/_type" for number in range(3)]
         assert values["evaluate/picture 1/_type"] == "image-file"
         found = tables(root)
