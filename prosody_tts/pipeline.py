@@ -673,6 +673,8 @@ def run_stage(stage: Stage, progress: Progress) -> dict[str, Any]:
 @cache
 def git_commit() -> str:
     """The commit of the code, with ``-dirty`` where the tree differs from it; ``unknown`` outside a checkout."""
+    if not (ROOT / ".git").exists():  # git would go up, and find whatever the user keeps the environment in
+        return "unknown"
     command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() or "unknown"

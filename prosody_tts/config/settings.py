@@ -58,7 +58,9 @@ PRETRAINED: dict[str, AudioPreset] = {"speecht5": "speecht5", "hifigan": "hifiga
 #: Where pre-trained vocoders come from unless ``synthesis.vocoder_path`` says so: identifiers on the Hugging Face hub.
 HUB_VOCODERS = {"speecht5": "microsoft/speecht5_hifigan", "univnet": "dg845/univnet-dev"}
 
-ROOT = Path(__file__).resolve().parents[2]
+CHECKOUT = Path(__file__).resolve().parents[2]
+#: Where experiments/ and sweeps/ lie: beside the packages of a checkout, within an installed one (see setup.py).
+ROOT = CHECKOUT if (CHECKOUT / "experiments" / "base.yaml").exists() else CHECKOUT / "prosody_tts" / "shipped"
 EXPERIMENTS = ROOT / "experiments"
 
 
