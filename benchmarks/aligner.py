@@ -34,7 +34,8 @@ from prosody_tts.config import Experiment, load, to_plain
 from prosody_tts.errors import UserError
 from prosody_tts.files import digest
 from prosody_tts.pipeline import Stage, plan, run_stage
-from prosody_tts.runners import learned_durations, run_aligner, store_of
+from prosody_tts.runners.aligned import learned_durations, run_aligner
+from prosody_tts.runners.stores import store_of
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ from prosody_tts.nn.language.generate import Choice, speak
 from prosody_tts.nn.language.model import SpeechLanguageModel
 from prosody_tts.nn.language.transcribe import write
 from prosody_tts.pipeline import Stage, folder, is_done, plan
-from prosody_tts.runners import store_of
+from prosody_tts.runners.stores import store_of
 from prosody_tts.systems import Sizes, build_language, build_tokenizer
 
 SIZES = Sizes(phones=80, mels=80, bert=384, passes=9)

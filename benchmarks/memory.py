@@ -130,7 +130,7 @@ def analyse(stage: Stage, experiment: Experiment, home: Path) -> None:
     """The text stage without BERT."""
     from data_modules.store import CorpusStore
     from data_modules.text.analysis import TextAnalyser
-    from prosody_tts.runners import write_sentences
+    from prosody_tts.runners.prepared import write_sentences
 
     write_sentences(TextAnalyser(experiment), CorpusStore(stage.input("corpus")), home, silent)
 

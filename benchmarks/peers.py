@@ -33,7 +33,7 @@ from prosody_tts.config import OptimConfig, RunConfig, load
 from prosody_tts.nn.means import masked_mean
 from prosody_tts.nn.units import frame_to_phone, length_mask, pool_mean
 from prosody_tts.pipeline import plan
-from prosody_tts.runners import store_of
+from prosody_tts.runners.stores import store_of
 from prosody_tts.stages.acoustic import AcousticStage
 from prosody_tts.stages.fit import TrainedModule, fit
 from prosody_tts.systems import Sizes, build_acoustic

@@ -42,7 +42,7 @@ from prosody_tts.nn.priors import PRIORS
 from prosody_tts.nn.priors import Prior as PriorModule
 from prosody_tts.nn.reference import Posterior
 from prosody_tts.pipeline import IN_STEPS, Stage, folder, is_done, plan
-from prosody_tts.runners import text_of
+from prosody_tts.runners.stores import text_of
 from prosody_tts.synthesis import load_sampler
 from prosody_tts.systems import build_prior
 

@@ -124,7 +124,7 @@ def test_an_evaluation_of_labels_draws_every_sentence(evaluated: tuple[Experimen
 
 def test_a_duration_is_a_timing_and_what_its_phones_last(evaluated: tuple[Experiment, Path]) -> None:
     experiment, place = evaluated
-    from prosody_tts.runners import text_of
+    from prosody_tts.runners.stores import text_of
 
     store = text_of(plan(experiment)[-1])
     for result in read_label_results(place):

@@ -29,7 +29,7 @@ from prosody_tts.files import read_json, write_json
 from prosody_tts.nn.durations import DURATIONS, ERRORS, TARGETS, DurationModel, GroupedFrames
 from prosody_tts.nn.units import length_mask
 from prosody_tts.pipeline import RESULT, SETTINGS, Stage, folder, plan, plan_all, run_stage
-from prosody_tts.runners import store_of
+from prosody_tts.runners.stores import store_of
 from prosody_tts.speaking.system import Request, synthesize
 from prosody_tts.stages.duration import DurationStage, SampledVectors, recorded_vectors
 from prosody_tts.stages.fit import BEST, CHECKPOINT, fit, load_checkpoint

@@ -31,10 +31,12 @@ from data_modules.features import Task, measure_corpus
 from data_modules.members import Member
 from data_modules.records import Records, write_lines
 from data_modules.store import AudioStore, CorpusStore, FeatureStore, Packed, TextStore, write_packed
-from prosody_tts import cli, runners
+from prosody_tts import cli
 from prosody_tts.config import AudioConfig, Experiment
 from prosody_tts.errors import UserError
 from prosody_tts.pipeline import folder, plan, run_stage
+from prosody_tts.runners import prepared
+from prosody_tts.runners.prepared import task_of
 
 
 def build(source: Path, tmp_path: Path, **data: object) -> Corpus:
@@ -124,7 +126,7 @@ def test_parts_of_a_cut_are_utterances(tmp_path: Path) -> None:
 def tasks_of(corpus: Path) -> Records[Task]:
     """As the audio stage makes them."""
     store = CorpusStore(corpus)
-    return Records(corpus / "utterances.jsonl", lambda line: runners._task(store, Utterance.from_dict(line)))
+    return Records(corpus / "utterances.jsonl", lambda line: task_of(store, Utterance.from_dict(line)))
 
 
 def measured(root: Path) -> dict[str, bytes]:
@@ -452,7 +454,7 @@ def test_a_store_holds_names_not_texts(tmp_path: Path) -> None:
 def test_how_many_texts_are_analysed_at_once_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = []
     for name, size in {"one": 128, "few": 3}.items():
-        monkeypatch.setattr(runners, "TEXTS", size)
+        monkeypatch.setattr(prepared, "TEXTS", size)
         settings = experiment("testbed", None, tmp_path / name, train_sentences=6)
         found.append(run(settings, "corpus", "text")["text"])
     one, few = found

@@ -39,7 +39,7 @@ from prosody_tts.nn.priors import PRIORS
 from prosody_tts.nn.reference import REFERENCES
 from prosody_tts.nn.speakers import SpeakerEmbedding
 from prosody_tts.pipeline import Stage, folder, plan, run_stage
-from prosody_tts.runners import store_of
+from prosody_tts.runners.stores import store_of
 from prosody_tts.speaking.system import Request, synthesize
 from prosody_tts.synthesis import choose_speaker, load_acoustic, load_sampler
 from prosody_tts.systems import Sizes, build_acoustic, build_sampler
