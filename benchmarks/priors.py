@@ -34,7 +34,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from data_modules.sampler import SamplerData, VectorStore
+from data_modules.sampler import SamplerData
+from data_modules.vectors import VectorStore
 from prosody_tts.command import one_file, split_arguments
 from prosody_tts.config import Experiment, Prior, SamplerConfig, load
 from prosody_tts.errors import UserError

@@ -14,9 +14,9 @@ from torch.utils.data import DataLoader
 from data_modules.batches import DurationBatch
 from data_modules.collate import DurationItem, corpus_item, duration_batch, no_states, text_item
 from data_modules.loaders import BucketSampler, Prepared
-from data_modules.sampler import VectorStore
 from data_modules.store import FeatureStore, Specification
 from data_modules.text.bert import PieceReader
+from data_modules.vectors import VectorStore
 
 
 class DurationData(LightningDataModule):

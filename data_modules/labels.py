@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from data_modules.batches import NO_CLASS
 from data_modules.corpora.contract import Utterance
-from data_modules.sampler import VectorStore
 from data_modules.store import Packed, write_packed
+from data_modules.vectors import VectorStore
 from prosody_tts.config import LABELS
 from prosody_tts.errors import UserError
 

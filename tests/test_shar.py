@@ -35,7 +35,7 @@ from prosody_tts import cli
 from prosody_tts.config import AudioConfig, Experiment
 from prosody_tts.errors import UserError
 from prosody_tts.pipeline import folder, plan, run_stage
-from prosody_tts.runners import prepared
+from prosody_tts.runners import prepared as preparing
 from prosody_tts.runners.prepared import task_of
 
 
@@ -454,7 +454,7 @@ def test_a_store_holds_names_not_texts(tmp_path: Path) -> None:
 def test_how_many_texts_are_analysed_at_once_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = []
     for name, size in {"one": 128, "few": 3}.items():
-        monkeypatch.setattr(prepared, "TEXTS", size)
+        monkeypatch.setattr(preparing, "TEXTS", size)
         settings = experiment("testbed", None, tmp_path / name, train_sentences=6)
         found.append(run(settings, "corpus", "text")["text"])
     one, few = found

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 import prosody_tts
 from data_modules.alignment.export import write_textgrids
-from data_modules.sampler import VectorStore
 from data_modules.store import FeatureStore
+from data_modules.vectors import VectorStore
 from prosody_tts.cli import run
 from prosody_tts.config import Experiment, load
 from prosody_tts.errors import UserError

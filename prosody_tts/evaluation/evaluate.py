@@ -16,11 +16,11 @@ from data_modules.audio import Analysis, analyse, with_frames
 from data_modules.codes import CodeStore
 from data_modules.collate import text_batch, text_item
 from data_modules.corpora.contract import Progress
-from data_modules.sampler import VectorStore
 from data_modules.store import FeatureStore, Recording, TextStore
 from data_modules.text.bert import PieceReader
 from data_modules.text.sentence import PAUSE, Sentence
 from data_modules.tokens import token_durations
+from data_modules.vectors import VectorStore
 from prosody_tts import pipeline
 from prosody_tts.config import AudioConfig, Experiment
 from prosody_tts.evaluation.attention import judge

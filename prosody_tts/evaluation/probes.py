@@ -16,8 +16,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from data_modules.sampler import VectorStore
 from data_modules.store import FeatureStore
+from data_modules.vectors import VectorStore
 from prosody_tts.errors import UserError
 from prosody_tts.evaluation import statistics
 from prosody_tts.evaluation.effects import MEASURES

@@ -18,9 +18,9 @@ import torch
 from data_modules.audio import analyse, with_frames
 from data_modules.collate import text_batch, text_item
 from data_modules.corpora.contract import Progress
-from data_modules.sampler import VectorStore
 from data_modules.store import Recording
 from data_modules.tokens import token_durations
+from data_modules.vectors import VectorStore
 from prosody_tts.config import AudioConfig
 from prosody_tts.evaluation import statistics
 from prosody_tts.evaluation.measure import Floats, measure_speech

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from data_modules.corpora.contract import Progress
-from data_modules.sampler import VectorStore
 from data_modules.store import FeatureStore
+from data_modules.vectors import VectorStore
 from prosody_tts import pipeline
 from prosody_tts.config import Experiment
 from prosody_tts.errors import UserError

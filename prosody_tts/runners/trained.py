@@ -14,9 +14,10 @@ from data_modules.acoustic import AcousticData
 from data_modules.corpora.contract import Progress
 from data_modules.duration import DurationData, group_statistics
 from data_modules.labels import LabelStore
-from data_modules.sampler import SamplerData, VectorStore
+from data_modules.sampler import SamplerData
 from data_modules.store import AudioStore, CorpusStore
 from data_modules.text.bert import Bert
+from data_modules.vectors import VectorStore
 from data_modules.vocoder import VocoderData
 from prosody_tts.config import Experiment
 from prosody_tts.nn.vocoders import GriffinLim
