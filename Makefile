@@ -2,6 +2,7 @@
 # make test        the tests
 # make lint        style and types
 # make docs        the documentation into site/, which opens from disk
+# make bench       every benchmark into runs/bench/index.md, twenty minutes on a machine that does nothing else
 # A fresh machine needs Python 3.11 or newer, git and make; the rest is installed into .venv.
 
 PYTHON ?= python3
@@ -15,7 +16,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 TORCH := $(shell sed -n '/^torch==/p' constraints.txt)
 
-.PHONY: reproduce test lint docs install clean
+.PHONY: reproduce test lint docs bench install clean
 
 reproduce: .venv/.installed
 	$(BIN)/prosody-tts reproduce corpus=$(CORPUS) $(if $(CORPUS_PATH),"corpus_path=$(CORPUS_PATH)") size=$(SIZE) \
@@ -33,6 +34,9 @@ lint: .venv/.installed
 # Strict: a broken link or anchor fails. A checkout that only builds the documentation needs the rest too, for its tables.
 docs: .venv/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
+bench: .venv/.installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.everything $(ARGS)
 
 install: .venv/.installed
 
