@@ -17,16 +17,19 @@ class Rows:
     """The array of a ``.npy`` file; ``read`` gives copies of its rows.
 
     Raises:
-        UserError: the file is cut short.
+        UserError: the file is cut short or damaged.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
             array = np.load(path, mmap_mode="r", allow_pickle=False)
-        except ValueError:
+        except OSError:
+            raise
+        except Exception:  # a header is read as Python's literals are, whose errors share no base
             raise self._short() from None
-        assert isinstance(array, np.memmap) and (array.flags.c_contiguous or array.size == 0)
+        if not isinstance(array, np.memmap) or not (array.flags.c_contiguous or array.size == 0):
+            raise self._short()
         self.shape, self.dtype = array.shape, array.dtype
         self._first = array.offset
         self._file = os.open(path, os.O_RDONLY)
@@ -46,4 +49,4 @@ class Rows:
         return found
 
     def _short(self) -> UserError:
-        return UserError(f"{self.path} is cut short; delete its folder and run again")
+        return UserError(f"{self.path} is cut short or damaged; delete its folder and run again")

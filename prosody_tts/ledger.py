@@ -89,7 +89,7 @@ def _entry(kind: str, folder: Path) -> Entry:
             changed=result.stat().st_mtime,
             inputs=tuple(f"{name}/{identity}" for name, identity in told["inputs"].items()),
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return blank
 
 

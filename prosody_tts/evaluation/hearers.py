@@ -16,8 +16,7 @@ from data_modules.codes import CodeStore
 from data_modules.collate import padded
 from data_modules.hearing import HearingData
 from data_modules.store import FeatureStore, Specification
-from prosody_tts.config import from_plain
-from prosody_tts.files import read_json
+from prosody_tts.config import read_stored
 from prosody_tts.language_synthesis import load_language
 from prosody_tts.nn.language.generate import Choice
 from prosody_tts.nn.language.transcribe import write
@@ -90,6 +89,6 @@ def load_recogniser(folder: Path) -> tuple[Recogniser, Specification]:
     """
     checkpoint = load_checkpoint(folder / BEST)
     spec = Specification.from_dict(checkpoint["specification"])
-    model = build_recogniser(from_plain(read_json(folder / SETTINGS)), Sizes.of(spec))
+    model = build_recogniser(read_stored(folder / SETTINGS), Sizes.of(spec))
     fill(model, checkpoint["state_dict"], folder)
     return model, spec

@@ -26,7 +26,7 @@ from prosody_tts.evaluation.label_metrics import measure
 from prosody_tts.evaluation.measure import Floats
 from prosody_tts.evaluation.results import RESULTS
 from prosody_tts.evaluation.word_majority import word_majority
-from prosody_tts.files import write_text
+from prosody_tts.files import parse_json, write_text
 from prosody_tts.nn.sampler import SamplerModel
 from prosody_tts.pipeline import Stage
 from prosody_tts.synthesis import load_sampler
@@ -138,12 +138,12 @@ def read_label_results(folder: Path) -> list[LabelResult]:
     path = folder / RESULTS
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
-        results = [LabelResult.from_dict(json.loads(line)) for line in lines if line]
+        results = [LabelResult.from_dict(parse_json(line)) for line in lines if line]
         draws = Draws(folder)
         return [_with_draws(result, draws[result.id]) if result.id in draws else result for result in results]
     except OSError as error:
         raise UserError(f"cannot read {path} ({error.strerror}); evaluate the system first") from None
-    except (KeyError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UserError(
             f"{path} holds what is not a result of labels ({error!r}); delete the folder and evaluate again"
         ) from None

@@ -16,7 +16,7 @@ from prosody_tts.errors import UserError
 from prosody_tts.evaluation.hearers import HEARERS
 from prosody_tts.evaluation.measure import Floats
 from prosody_tts.evaluation.results import RESULTS
-from prosody_tts.files import write_text
+from prosody_tts.files import parse_json, write_text
 from prosody_tts.pipeline import Stage
 
 
@@ -152,10 +152,10 @@ def read_transcripts(folder: Path) -> list[Transcript]:
     """
     path = folder / RESULTS
     try:
-        return [Transcript.from_dict(json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+        return [Transcript.from_dict(parse_json(line)) for line in path.read_text(encoding="utf-8").splitlines()]
     except OSError as error:
         raise UserError(f"cannot read {path} ({error.strerror}); evaluate the system first") from None
-    except (KeyError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UserError(
             f"{path} holds what is no transcript ({error!r}); delete the folder and evaluate again"
         ) from None

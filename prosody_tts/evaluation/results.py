@@ -15,7 +15,7 @@ from prosody_tts.errors import UserError
 from prosody_tts.evaluation.attention import Attention
 from prosody_tts.evaluation.kept_draws import Draws
 from prosody_tts.evaluation.measure import Floats, TokenMeasures, from_json_floats, to_json_floats
-from prosody_tts.files import write_text
+from prosody_tts.files import parse_json, write_text
 
 #: Name of the file in an evaluation's folder.
 RESULTS = "utterances.jsonl"
@@ -251,14 +251,16 @@ def read_results(folder: Path) -> list[UtteranceResult]:
         lines = path.read_text(encoding="utf-8").split("\n")
     except OSError as error:
         raise UserError(f"cannot read {path} ({error.strerror}); evaluate the system first") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not UTF-8; delete the folder and evaluate again") from None
     results, draws = [], Draws(folder)
     for number, line in enumerate(lines, 1):
         if not line:
             continue
         try:
-            result = UtteranceResult.from_dict(json.loads(line))
+            result = UtteranceResult.from_dict(parse_json(line))
             results.append(_with_draws(result, draws[result.id]) if result.id in draws else result)
-        except (KeyError, TypeError, ValueError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise UserError(
                 f"line {number} of {path} is not an evaluation result ({error!r}); delete the folder and evaluate again"
             ) from None

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from prosody_tts.config import EvaluationConfig, from_plain
+from prosody_tts.config import EvaluationConfig, read_stored
 from prosody_tts.errors import UserError
 from prosody_tts.evaluation.listeners.contract import Kind
-from prosody_tts.files import file_digest, read_json
+from prosody_tts.files import file_digest
 
 #: Files of the stage's folder.
 SETTINGS, BEST = "settings.json", "best.ckpt"
@@ -24,7 +24,7 @@ class Own:
         from prosody_tts.evaluation.hearers import load_recogniser
         from prosody_tts.nn.recogniser import BeamSearch, greedy
 
-        experiment = from_plain(read_json(folder / SETTINGS))
+        experiment = read_stored(folder / SETTINGS)
         self.audio, self.sample_rate = experiment.audio, experiment.audio.sample_rate
         beams = experiment.recogniser.beams
         self._decode = greedy if beams == 1 else BeamSearch(beams)
