@@ -85,7 +85,7 @@ PIECES = st.one_of(
 
 @given(st.lists(PIECES, max_size=16).map("".join))
 @example("9" * 400 + "," + "9" * 400)
-@example("$" + "1" * 50 + ".5 " + "1" * 5000 + "th")
+@example("$" + "1" * 50 + ".5 " + "1" * 900 + "th")
 @settings(max_examples=300, deadline=None)
 def test_any_text_is_normalised_to_no_digits(text: str) -> None:
     said = Light()(text)

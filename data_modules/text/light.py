@@ -73,7 +73,11 @@ _SCALE = r"hundred|thousand|million|billion|trillion"
 _MONTH = "|".join((*MONTHS, *(rf"{name}\." for name in _SHORT_MONTHS if name != "May")))
 _TOP = "com|org|net|edu|gov|io|info|ai|dev|app|uk|de|fr|eu|us|ca|au|jp|ch|tv|me"
 _YEAR = r"1\d{3}|20\d\d"
-_SENTENCE_END = r"(?=\s*$|\s+[\"'“‘(]?[A-Z])"
+_SENTENCE_END = re.compile(r"(?=\s*$|\s+[\"'“‘(]?[A-Z])")
+_CAPITAL_NEXT = re.compile(r"\s+[A-Z]")
+_NAME_BEFORE = re.compile(r"[A-Z]\w*\s+$")
+#: Characters before a match that a rule looks at: looking at all of them, a text's cost would grow with its square.
+_BEFORE = 50
 
 
 def address_words(address: str) -> str:
@@ -99,7 +103,7 @@ def _day_first(match: re.Match[str]) -> str:
     day, month, comma, year = match.groups()
     if not 1 <= int(day) <= 31:
         return match[0]
-    the = "" if match.string[: match.start()].rstrip().lower().endswith("the") else "the "
+    the = "" if _before(match).rstrip().lower().endswith("the") else "the "
     return f"{the}{ordinal_words(int(day))} of {_month(month)}" + (f"{comma}{year_words(int(year))}" if year else "")
 
 
@@ -149,18 +153,23 @@ def _roman(match: re.Match[str]) -> str:
 
 
 def _saint(match: re.Match[str]) -> str:
-    return "Saint" if re.match(r"\s+[A-Z]", match.string[match.end() :]) else _stopped("Street", match)
+    return "Saint" if _CAPITAL_NEXT.match(match.string, match.end()) else _stopped("Street", match)
 
 
 def _doctor(match: re.Match[str]) -> str:
-    after_name = re.search(r"[A-Z]\w*\s+$", match.string[: match.start()])
-    before_name = re.match(r"\s+[A-Z]", match.string[match.end() :])
+    after_name = _NAME_BEFORE.search(_before(match))
+    before_name = _CAPITAL_NEXT.match(match.string, match.end())
     return _stopped("Drive", match) if after_name and not before_name else "Doctor"
 
 
 def _stopped(words: str, match: re.Match[str]) -> str:
     """Keep the full stop of an abbreviation that ends the sentence."""
-    return words + ("." if re.match(_SENTENCE_END, match.string[match.end() :]) else "")
+    return words + ("." if _SENTENCE_END.match(match.string, match.end()) else "")
+
+
+def _before(match: re.Match[str]) -> str:
+    """What stands right before a match."""
+    return match.string[max(match.start() - _BEFORE, 0) : match.start()]
 
 
 def _fraction(match: re.Match[str]) -> str:
@@ -205,11 +214,11 @@ def _rules() -> tuple[Rule, ...]:
         (r"(?<![\w.,])[-−](?=\d)", lambda m: "minus ", 0),
         (rf"(?<![\w.])({_NUMBER})\s?({units})(?!\w)", _unit, 0),
         (r"\b(\d{1,3}(?:,\d{3})+|\d{1,15})(?:st|nd|rd|th)\b", lambda m: ordinal_words(int(m[1].replace(",", ""))), 0),
-        (r"\d+(?:\.\d+){2,}", lambda m: " point ".join(map(written_number, m[0].split("."))), 0),
+        (r"(?<!\d)\d+(?:\.\d+){2,}", lambda m: " point ".join(map(written_number, m[0].split("."))), 0),
         (r"[²³]", lambda m: " squared" if m[0] == "²" else " cubed", 0),
         (rf"(?<![\w.,#])({_YEAR})(?![\w,.]*\d)(?!\w)", lambda m: year_words(int(m[1])), 0),
         (r"\b([A-Z])\.(\d+)", lambda m: f"{m[1]} {numbers.digit_words(m[2])}", 0),
-        (r"(?<=[^\W\d_])\d+|\d+(?=[^\W\d_])", lambda m: f" {numbers.digit_words(m[0])} ", 0),
+        (r"(?<=[^\W\d_])\d+|(?<!\d)\d++(?=[^\W\d_])", lambda m: f" {numbers.digit_words(m[0])} ", 0),
         (rf"\b({_names(_COUNTED)})\.\s?(?=\d)", lambda m: f"{_COUNTED[m[1].lower()]} ", ignore),
         (_NUMBER, lambda m: written_number(m[0]), 0),
         # Words.

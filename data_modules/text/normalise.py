@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from data_modules.text.light import ABBREVIATED, spell_out
-from data_modules.text.words import excerpt
+from data_modules.text.words import check_chunks, excerpt
 from prosody_tts.errors import UserError
 
 #: Raise it when a rule of the light normaliser changes what a text becomes.
@@ -26,7 +26,7 @@ NEMO_WORDS = 100
 _NEEDED = re.compile(
     r"\d|[$£€¥¢°&%=+@#×÷§¼-¾⅐-⅞²³¹⁰-⁹①-⑳]"
     r"|\b(?:www|https?|ftp)\b"
-    r"|\b[A-Za-z0-9-]+\.[a-z]{2,4}\b"
+    r"|[A-Za-z0-9-]\.[a-z]{2,4}\b"
     r"|\b[A-Z][a-z]+ [IVXLC]+\b"
 )
 
@@ -56,11 +56,18 @@ class AsItIs:
 
 
 class Light:
-    """Small rules on num2words (``data_modules.text.light``): fast, without a grammar."""
+    """Small rules on num2words (``data_modules.text.light``): fast, without a grammar.
+
+    Raises:
+        UserError: a text has a chunk that is too long (``words.LONGEST_CHUNK``).
+    """
 
     def __call__(self, text: str) -> str:
         """See ``Normaliser``."""
-        return spell_out(_plain(text)) if needs_normalising(text) else text
+        if not needs_normalising(text):
+            return text
+        check_chunks(text)
+        return spell_out(_plain(text))
 
     def identity(self) -> dict[str, Any]:
         """Versions of the rules and of num2words."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from data_modules.text.installed import folder_digest, package_folders
 from data_modules.text.sentence import COMPOUND, POS, WORD_CLASSES, Word
 from data_modules.text.spans import covering
-from data_modules.text.words import excerpt, slot_marks
+from data_modules.text.words import check_chunks, excerpt, slot_marks
 from prosody_tts.errors import UserError
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def split_sentences(nlp: Language, texts: Iterable[str]) -> Iterator[list[str]]:
     What holds no letter or digit stays with the sentence before; nothing of a text is lost but spaces.
 
     Raises:
-        UserError: a text is too long to parse.
+        UserError: a text is too long to parse, or has a chunk that is (``words.LONGEST_CHUNK``).
     """
     texts = list(texts)
     for text in texts:
@@ -134,11 +134,12 @@ def split_sentences(nlp: Language, texts: Iterable[str]) -> Iterator[list[str]]:
             raise UserError(
                 f"the text '{excerpt(text)}' has {len(text)} characters; give at most {nlp.max_length} at once"
             )
+        check_chunks(text)
     for doc in nlp.pipe(texts):
         found: list[str] = []
-        start = 0
+        start, whole = 0, doc.text  # the Doc puts it together every time it is asked
         for sentence in doc.sents:
-            part = doc.text[start : sentence.end_char]
+            part = whole[start : sentence.end_char]
             if not any(character.isalnum() for character in part):
                 if found:
                     found[-1] += part
@@ -146,9 +147,9 @@ def split_sentences(nlp: Language, texts: Iterable[str]) -> Iterator[list[str]]:
             elif _CLOSED.search(part) or sentence.end == len(doc):
                 found.append(part)
                 start = sentence.end_char
-        if doc.text[start:].strip():
-            found = [*found[:-1], (found[-1] if found else "") + doc.text[start:]]
-        yield [part.strip() for part in found] or [doc.text]
+        if whole[start:].strip():
+            found = [*found[:-1], (found[-1] if found else "") + whole[start:]]
+        yield [part.strip() for part in found] or [whole]
 
 
 def read_doc(doc: Doc) -> tuple[Token, ...]:

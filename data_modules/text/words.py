@@ -17,6 +17,10 @@ from prosody_tts.errors import UserError
 #: Longest text analysed at once: a sentence, or a few.
 MOST_CHARACTERS = 20_000
 
+#: Longest stretch of a text without a space: the longest addresses of the web are no longer, and what rules cost grows
+#: faster than its length.
+LONGEST_CHUNK = 1_000
+
 #: Symbols that are spoken, and how.
 SYMBOLS = {
     "&": "and",
@@ -29,6 +33,7 @@ SYMBOLS = {
     "°": "degrees",
 }
 
+_TOO_LONG = re.compile(rf"\S{{{LONGEST_CHUNK + 1},}}")
 _CORE = rf"(?:[^\W_][\u0300-\u036f]*|[{re.escape(''.join(SYMBOLS))}])+"
 # One joiner keeps a word whole. A full stop does not after a lower-case word and before a capital: "end.Then".
 _JOINER = r"(?:['’_-]|(?<![a-z]{2})\.|\.(?![A-Z])|(?<=\d)[,:](?=\d))"
@@ -73,6 +78,15 @@ def excerpt(text: str, width: int = 60) -> str:
     return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
+def check_chunks(text: str) -> None:
+    """Raise ``UserError`` for a text that has more than ``LONGEST_CHUNK`` characters without a space."""
+    if (found := _TOO_LONG.search(text)) is not None:
+        raise UserError(
+            f"the text has {len(found[0])} characters without a space ('{excerpt(found[0])}'), which are no words; "
+            f"leave them out, or write them in chunks of at most {LONGEST_CHUNK}"
+        )
+
+
 def find_words(text: str) -> tuple[Word, ...]:
     """Words of a ``clean`` text, in order.
 
@@ -81,13 +95,15 @@ def find_words(text: str) -> tuple[Word, ...]:
     a number.
 
     Raises:
-        UserError: there is no letter or digit, or the text is longer than ``MOST_CHARACTERS``.
+        UserError: there is no letter or digit, the text is longer than ``MOST_CHARACTERS``, or a chunk of it longer
+            than ``LONGEST_CHUNK``.
     """
     if len(text) > MOST_CHARACTERS:
         raise UserError(
             f"the text '{excerpt(text)}' has {len(text)} characters; split it into sentences of at most "
             f"{MOST_CHARACTERS} characters"
         )
+    check_chunks(text)
     words = tuple(Word(match.group(), match.start(), match.end()) for match in _WORD.finditer(text))
     if not any(character.isalnum() for word in words for character in word.text):
         raise UserError(f"the text '{excerpt(text)}' has no word to speak; give at least one letter or digit")

@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 
 from prosody_tts.errors import UserError, nearest
 
-_NUMBER = r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)"
-_SPAN = re.compile(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?:(.*)", re.DOTALL)
-_WORDS = re.compile(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?")
+_NUMBER = r"([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)"
+#: A word's number; texts of more digits there are not.
+_PLACE = r"\s*(\d{1,9})\s*(?:-\s*(\d{1,9})\s*)?"
+_SPAN = re.compile(rf"{_PLACE}:(.*)", re.DOTALL)
+_WORDS = re.compile(_PLACE)
 #: Longest pause that may be asked for, in seconds.
 LONGEST_PAUSE = 10.0
 

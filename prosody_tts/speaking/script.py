@@ -7,8 +7,12 @@ it to words.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import accumulate, groupby
+from operator import attrgetter
 
 from data_modules.text.analysis import TextAnalyser
 from data_modules.text.normalise import NORMALISERS, Normaliser
@@ -75,18 +79,17 @@ class Script:
         """All words."""
         return [word.text for sentence in self.sentences for word in sentence.words]
 
-    @property
+    @cached_property
     def firsts(self) -> list[int]:
         """Number of each sentence's first word."""
-        counts = [len(sentence.words) for sentence in self.sentences]
-        return [1 + sum(counts[:place]) for place in range(len(counts))]
+        return list(accumulate((len(sentence.words) for sentence in self.sentences), initial=1))[:-1]
 
     def slots(self, place: int) -> dict[int, float]:
         """Seconds of the pauses that are asked for in a sentence, by token of its word axis."""
         first, count = self.firsts[place], len(self.sentences[place].words)
         # The pause before the first word is the first sentence's; every other one follows its word.
         own = range(0 if place == 0 else first, first + count)
-        return {2 * (word - first + 1): seconds for word, seconds in self.pauses.items() if word in own}
+        return {2 * (word - first + 1): self.pauses[word] for word in own if word in self.pauses}
 
     @property
     def phones(self) -> str:
@@ -153,17 +156,19 @@ def _sentences(markup: Markup, analyser: TextAnalyser, whole: bool) -> tuple[lis
     texts: list[str] = []
     starts: list[int] = []
     words = 0
-    for block in dict.fromkeys(run.block for run in markup.runs):
-        runs = [run for run in markup.runs if run.block == block]
+    for _, block in groupby(markup.runs, key=attrgetter("block")):
+        runs = list(block)
         joined, bounds = _joined([_normalised(run.text, normalise) for run in runs])
         one = whole or runs[0].whole
         split = [joined.strip()] if one else next(iter(split_sentences(parser, [joined.strip()])))
         found = _located(joined, [text for text in split if any(map(str.isalnum, text))])
         texts += [text for text, _ in found]
         places = [(at + word.start, at + word.end, word.text) for text, at in found for word in find_words(text)]
+        begun = [start for start, _, _ in places]
         for bound in bounds:
-            _check_cut(places, bound)
-            starts.append(words + sum(start < bound for start, _, _ in places))
+            before = bisect_left(begun, bound)
+            _check_cut(places[before - 1 : before], bound)
+            starts.append(words + before)
         words += len(places)
     if not texts:
         find_words("".join(run.text for run in markup.runs))  # says that there is no word

@@ -16,8 +16,8 @@ from prosody_tts.errors import UserError
 from prosody_tts.speaking.controls import FORMS, Control
 from prosody_tts.speaking.script import Markup, Run, Stretch
 
-#: Longest document in characters.
-MOST_CHARACTERS = 100_000
+#: Longest document in characters, and the most elements that stand in each other.
+MOST_CHARACTERS, DEEPEST = 100_000, 50
 _SPACES = {"", "http://www.w3.org/2001/10/synthesis"}
 _XML = "http://www.w3.org/XML/1998/namespace"
 _SCHEMA = "http://www.w3.org/2001/XMLSchema-instance"
@@ -103,6 +103,8 @@ class _Reader:
         name = _name(qualified)
         attributes = {_attribute(key): value for key, value in given.items()}
         parents = [element[0] for element in self._open]
+        if len(parents) == DEEPEST:
+            raise UserError(f"the SSML has more than {DEEPEST} elements in each other; take some out of the others")
         _check_place(name, parents)
         _check_attributes(name, attributes)
         self._flush()
