@@ -16,9 +16,8 @@ from data_modules.collate import AcousticItem, TextItem, acoustic_batch, padded
 from data_modules.scripts import NONE
 from data_modules.store import Recording, Specification
 from prosody_tts import pipeline
-from prosody_tts.config import Experiment, from_plain
+from prosody_tts.config import Experiment, read_stored
 from prosody_tts.errors import UserError
-from prosody_tts.files import read_json
 from prosody_tts.nn.language.generate import Choice, Said, speak
 from prosody_tts.nn.language.model import SpeechLanguageModel
 from prosody_tts.nn.tokenizers import Tokenizer
@@ -37,7 +36,7 @@ def load_tokenizer(folder: Path) -> tuple[Tokenizer, Specification]:
         UserError: the checkpoint is missing, damaged, or another system's.
     """
     checkpoint = load_checkpoint(folder / CHECKPOINT)
-    experiment = from_plain(read_json(folder / pipeline.SETTINGS))
+    experiment = read_stored(folder / pipeline.SETTINGS)
     spec = Specification.from_dict(checkpoint["specification"])
     model = build_tokenizer(experiment, Sizes.of(spec))
     fill(model, checkpoint["state_dict"], folder)
@@ -56,7 +55,7 @@ def load_language(folder: Path, tokenizer: str, codebooks: int, size: int) -> tu
             f"{folder / BEST} says the codes of tokenizer '{trained_on}', not of '{tokenizer}'; "
             "train the language model on this tokenizer"
         )
-    experiment = from_plain(read_json(folder / pipeline.SETTINGS))
+    experiment = read_stored(folder / pipeline.SETTINGS)
     spec = Specification.from_dict(checkpoint["specification"])
     model = build_language(experiment, Sizes.of(spec), codebooks, size)
     fill(model, checkpoint["state_dict"], folder)

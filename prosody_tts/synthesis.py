@@ -17,9 +17,9 @@ from data_modules.batches import AcousticBatch, Batch, TextBatch
 from data_modules.store import AnySpecification, Specification, read_specification
 from data_modules.text.bert import untrained
 from prosody_tts import pipeline
-from prosody_tts.config import Experiment, RunConfig, from_plain
+from prosody_tts.config import Experiment, RunConfig, read_stored
 from prosody_tts.errors import UserError, nearest
-from prosody_tts.files import atomic, read_json
+from prosody_tts.files import atomic
 from prosody_tts.nn.acoustic import AcousticModel, Rendered
 from prosody_tts.nn.durations import SeparateDurations, at_pace
 from prosody_tts.nn.priors import Known
@@ -127,7 +127,7 @@ def load_acoustic(folder: Path) -> tuple[AcousticModel, Specification]:
         UserError: the checkpoint is missing, damaged, or another system's.
     """
     checkpoint = load_checkpoint(folder / CHECKPOINT)
-    experiment = from_plain(read_json(folder / pipeline.SETTINGS))
+    experiment = read_stored(folder / pipeline.SETTINGS)
     if "specification" not in checkpoint:
         raise UserError(f"{folder / CHECKPOINT} is not a checkpoint of this project; delete the folder to train again")
     spec = Specification.from_dict(checkpoint["specification"])
@@ -151,7 +151,7 @@ def load_sampler(folder: Path, acoustic: str, steps: int | None = None) -> tuple
             f"{folder / BEST} predicts the vectors of stage one '{trained_on}', not of '{acoustic}'; "
             "train stage two on this stage one"
         )
-    experiment = from_plain(read_json(folder / pipeline.SETTINGS))
+    experiment = read_stored(folder / pipeline.SETTINGS)
     spec = read_specification(checkpoint["specification"])
     bert = untrained(checkpoint["bert"]) if "bert" in checkpoint else None
     model = build_sampler(experiment, Sizes.of(spec), bert)
@@ -174,7 +174,7 @@ def load_durations(folder: Path, vectors: Mapping[str, str]) -> SeparateDuration
                 f"{folder / BEST} knows the vectors of {kind} '{trained_on}', not of '{vectors.get(kind)}'; "
                 "train the durations on these"
             )
-    experiment = from_plain(read_json(folder / pipeline.SETTINGS))
+    experiment = read_stored(folder / pipeline.SETTINGS)
     model = build_separate_durations(experiment, Sizes.of(Specification.from_dict(checkpoint["specification"])))
     fill(model, checkpoint["state_dict"], folder)
     return model

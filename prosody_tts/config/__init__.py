@@ -1,6 +1,6 @@
 """Settings: their vocabulary (settings), files and `key=value` as layers (merging), what fits together (checks)."""
 
-from prosody_tts.config.loading import find_experiment, from_plain, load
+from prosody_tts.config.loading import find_experiment, from_plain, load, read_stored
 from prosody_tts.config.settings import (
     CORPUS_PATHS,
     EXPERIMENTS,
@@ -71,5 +71,6 @@ __all__ = [
     "find_experiment",
     "from_plain",
     "load",
+    "read_stored",
     "to_plain",
 ]

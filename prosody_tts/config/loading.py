@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from prosody_tts.config.checks import validate
-from prosody_tts.config.merging import check, merge, parse, read
+from prosody_tts.config.merging import check, merge, parse, read, refuse_references
 from prosody_tts.config.settings import EXPERIMENTS, ROOT, Experiment
 from prosody_tts.errors import UserError, nearest
+from prosody_tts.files import read_json
 
 
 def load(file: Path | str | None = None, overrides: Sequence[str] = ()) -> Experiment:
@@ -48,10 +50,33 @@ def _presets(layers: Sequence[DictConfig]) -> list[Path]:
 
 
 def from_plain(data: dict[str, Any]) -> Experiment:
-    """Rebuild an experiment from ``to_plain`` data, such as a stage's ``config.json``."""
-    layer = OmegaConf.create(data)
-    check(layer, Experiment, "the stored settings")
+    """Rebuild an experiment from ``to_plain`` data, such as a stage's ``config.json``.
+
+    Raises:
+        UserError: it is not such data.
+    """
+    source = "the stored settings"
+    if not isinstance(data, dict):
+        raise UserError(f"{source} are damaged: they are no group of settings; delete their folder")
+    refuse_references(str(data), source)
+    try:
+        layer = OmegaConf.create(data)
+    except (OmegaConfBaseException, TypeError, ValueError) as error:
+        raise UserError(f"{source} are damaged ({' '.join(str(error).split())[:200]}); delete their folder") from None
+    check(layer, Experiment, source)
     return merge([layer])
+
+
+def read_stored(path: Path) -> Experiment:
+    """The settings that a stage left in its ``config.json``.
+
+    Raises:
+        UserError: the file cannot be read or is damaged.
+    """
+    try:
+        return from_plain(read_json(path))
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {path} ({error}); delete its folder to have the stage made again") from None
 
 
 def find_experiment(file: Path | str) -> Path:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from prosody_tts.config import ROOT
+from prosody_tts.config.yaml_files import not_yaml, read_yaml_text
 from prosody_tts.errors import UserError, nearest
 
 SWEEPS = ROOT / "sweeps"
@@ -136,11 +137,9 @@ def _read(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {path}: {error}") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+        data = yaml.safe_load(read_yaml_text(path))
+    except (yaml.YAMLError, ValueError, OverflowError) as error:  # dates and numbers that are none
+        raise not_yaml(path, error) from None
     if not isinstance(data, dict):
         raise UserError(f"{path} must hold a sweep as 'key: value' lines")
     return data

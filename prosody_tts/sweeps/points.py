@@ -14,6 +14,9 @@ from prosody_tts.config import Experiment, load
 from prosody_tts.errors import UserError, nearest
 from prosody_tts.sweeps.file import Sweep, to_slug
 
+#: Points of the largest sweep: years of the smallest trainings.
+MOST_POINTS = 100_000
+
 
 @dataclass(frozen=True)
 class Point:
@@ -36,15 +39,24 @@ def points(sweep: Sweep, seed: int = 0) -> list[Point]:
     """
     if sweep.method == "grid":
         axes = [[(name, value) for value in _grid(name, item, sweep.path)] for name, item in sweep.parameters.items()]
-        chosen = [dict(combination) for combination in itertools.product(*axes)][: sweep.run_cap]
+        count = math.prod(map(len, axes))
+        _check_count(count if sweep.run_cap is None else min(count, sweep.run_cap), sweep.path)
+        chosen = [dict(combination) for combination in itertools.islice(itertools.product(*axes), sweep.run_cap)]
     else:
         generator = random.Random(seed)
         assert sweep.run_cap is not None
+        _check_count(sweep.run_cap, sweep.path)
         chosen = [
             {name: _draw(name, item, sweep.path, generator) for name, item in sweep.parameters.items()}
             for _ in range(sweep.run_cap)
         ]
     return [point_of(values) for values in chosen]
+
+
+def _check_count(count: int, path: Path) -> None:
+    if count > MOST_POINTS:
+        shown = str(count) if count < 10**15 else "more than 10^15"
+        raise UserError(f"{path} has {shown} points; a sweep has at most {MOST_POINTS}: give fewer values or a run_cap")
 
 
 def point_of(values: Mapping[str, Any]) -> Point:
@@ -68,6 +80,7 @@ def _grid(name: str, parameter: dict[str, Any], path: Path) -> list[Any]:
         return values_of(name, parameter, path)
     low, high = parameter.get("min"), parameter.get("max")
     if isinstance(low, int) and isinstance(high, int) and parameter.get("distribution", "int_uniform") == "int_uniform":
+        _check_count(high - low + 1, path)
         return list(range(low, high + 1))
     raise UserError(f"parameter '{name}' in {path} needs values: […] in a grid; its distribution fits method: random")
 
@@ -101,20 +114,25 @@ def _draw(name: str, parameter: dict[str, Any], path: Path, generator: random.Ra
     if "value" in parameter:
         return parameter["value"]
     if "values" in parameter:
-        return generator.choices(values_of(name, parameter, path), parameter.get("probabilities"))[0]
+        try:
+            return generator.choices(values_of(name, parameter, path), parameter.get("probabilities"))[0]
+        except (TypeError, ValueError) as error:
+            raise UserError(f"probabilities of '{name}' in {path} cannot be drawn from: {error}") from None
     low, high = parameter.get("min"), parameter.get("max")
     whole = isinstance(low, int) and isinstance(high, int)
-    kind = parameter.get("distribution", "int_uniform" if whole else "uniform")
+    kind = str(parameter.get("distribution", "int_uniform" if whole else "uniform"))
     base = kind.removeprefix("q_")
     if base not in DISTRIBUTIONS:
         known = ["constant", "categorical", *DISTRIBUTIONS, *(f"q_{item}" for item in DISTRIBUTIONS)]
         raise UserError(f"unknown distribution '{kind}' of '{name}' in {path}; {nearest(str(kind), known)}")
     try:
         value = DISTRIBUTIONS[base](generator, parameter)
-    except (KeyError, TypeError, ValueError) as error:
+        if kind != base:
+            step = parameter.get("q", 1)
+            value = round(value / step) * step
+        if not math.isfinite(value):
+            raise ValueError(f"it gives {value}")
+        return value
+    except (KeyError, TypeError, ValueError, ArithmeticError) as error:
         problem = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
         raise UserError(f"distribution {kind} of '{name}' in {path} cannot be drawn from: {problem}") from None
-    if kind == base:
-        return value
-    step = parameter.get("q", 1)
-    return round(value / step) * step
