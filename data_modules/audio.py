@@ -37,6 +37,9 @@ ENERGY_FLOOR = 1e-5
 #: Seconds that a part may go past its recording's end: manifests round their times (lhotse allows as much).
 ROUNDING = 0.025
 
+#: Seconds that no recording has: eleven days.
+LONGEST = 1e6
+
 _WAV = {"WAV", "WAVEX", "RF64"}
 _INTEGERS = {"PCM_16", "PCM_24", "PCM_32"}
 _EIGHT_BITS = {"PCM_S8", "PCM_U8"}
@@ -150,6 +153,8 @@ def _part(stream: SoundFile, path: Source, start: float, seconds: float | None) 
     if start == 0 and seconds is None:
         return 0, stream.frames
     lasts, end = stream.frames / stream.samplerate, "its end" if seconds is None else f"{start + seconds:g} s"
+    if not (0 <= start < LONGEST and 0 <= (seconds or 0) < LONGEST):
+        raise UserError(f"{path} lasts {lasts:g} s and has no part from {start:g} s to {end}")
     begin = round(start * stream.samplerate)
     count = stream.frames - begin if seconds is None else round(seconds * stream.samplerate)
     beyond = begin + count - stream.frames

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -10,12 +11,28 @@ from collections import Counter
 from collections.abc import Container, Iterator
 from lzma import LZMAError
 from pathlib import Path, PurePosixPath
+from typing import Self
 
 from prosody_tts.errors import UserError
 
 #: Bytes of the largest grid that is read: hours of speech.
 MOST_BYTES = 16 * 2**20
+#: An archive that unpacks to more bytes than this, and to more than so many times its own, is none of text.
+UNPACKED, TIMES = 64 * 2**20, 1000
 _ENDING = ".textgrid"
+#: Headers of a tar that hold the header of what follows, and what they hold at most.
+_LONG_HEADERS = {
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+}
+_LONGEST_HEADER = 2**20
+_DAMAGED = (
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, LZMAError, struct.error),
+    *(EOFError, OSError, RuntimeError, ValueError, OverflowError),
+)
 
 
 def grid_paths(source: str) -> list[tuple[str, Path]]:
@@ -58,13 +75,23 @@ def read_grids(source: str, wanted: Container[str] | None = None) -> Iterator[tu
     try:
         if zipfile.is_zipfile(archive):
             yield from _zip(archive, source, wanted)
-        elif tarfile.is_tarfile(archive):
-            yield from _tar(archive, source, wanted)
         else:
-            raise UserError(f"textgrids={source} is no archive that can be read; give a folder, .tar, .tar.xz or .zip")
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, LZMAError, EOFError, OSError, RuntimeError) as error:
+            yield from _tar(archive, source, wanted)
+    except _DAMAGED as error:
         detail = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"textgrids={source} cannot be read: {detail}; copy the archive again") from None
+
+
+class _Header(tarfile.TarInfo):
+    """A member's header; what it says of the next one's is read whole into memory, so its size has a bound."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """Read a header."""
+        found = super().frombuf(buf, encoding, errors)
+        if found.type in _LONG_HEADERS and found.size > _LONGEST_HEADER:
+            raise tarfile.ReadError(f"it has a header of {found.size} bytes")
+        return found
 
 
 def _content(path: Path) -> bytes | UserError:
@@ -78,8 +105,17 @@ def _content(path: Path) -> bytes | UserError:
 
 def _tar(path: Path, source: str, wanted: Container[str] | None) -> Iterator[tuple[str, bytes | UserError]]:
     seen: set[str] = set()
-    with tarfile.open(path) as archive:
+    try:
+        opened = tarfile.open(path, tarinfo=_Header)  # noqa: SIM115 (closed below)
+    except tarfile.ReadError:
+        raise UserError(
+            f"textgrids={source} is no archive that can be read; give a folder, .tar, .tar.xz or .zip"
+        ) from None
+    most = _most(path)
+    with opened as archive:
         for member in archive:
+            if member.size < 0 or member.offset_data + member.size > most:
+                raise _too_much(most)
             if not member.isdir():
                 _refuse(member.name, not member.isfile(), source)
             name = _stem(member.name)
@@ -94,6 +130,7 @@ def _tar(path: Path, source: str, wanted: Container[str] | None) -> Iterator[tup
 
 def _zip(path: Path, source: str, wanted: Container[str] | None) -> Iterator[tuple[str, bytes | UserError]]:
     seen: set[str] = set()
+    most, total = _most(path), 0
     with zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
             kind = stat.S_IFMT(member.external_attr >> 16)
@@ -104,7 +141,18 @@ def _zip(path: Path, source: str, wanted: Container[str] | None) -> Iterator[tup
             # A member may hold more than it says; no more than this is unpacked.
             with archive.open(member) as stream:
                 content = stream.read(MOST_BYTES + 1)
+            if (total := total + len(content)) > most:
+                raise _too_much(most)
             yield name, _fresh(name, seen, member.filename, len(content), content)
+
+
+def _most(path: Path) -> int:
+    """Bytes that an archive may unpack to."""
+    return max(UNPACKED, TIMES * path.stat().st_size)
+
+
+def _too_much(most: int) -> tarfile.ReadError:
+    return tarfile.ReadError(f"it would unpack to more than {most} bytes")
 
 
 def _fresh(name: str, seen: set[str], place: str, size: int, content: bytes) -> bytes | UserError:

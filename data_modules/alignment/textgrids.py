@@ -32,7 +32,7 @@ LONGER = 0.02
 _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 #: A quoted string, in which a quotation mark is doubled; a comment; a free-standing number or flag.
 _TOKEN = re.compile(
-    r'(?<!\S)"((?:[^"]|"")*)"(?!\S)|(?<!\S)![^\n]*|(?<!\S)([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?!\S)|(<exists>)'
+    r'(?<!\S)"([^"]*(?:""[^"]*)*)"(?!\S)|(?<!\S)![^\n]*|(?<!\S)([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)(?!\S)|(<exists>)'
 )
 _TIER = re.compile(r"(?:.*\s-\s*)?(words|phones)", re.DOTALL)
 

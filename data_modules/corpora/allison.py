@@ -6,6 +6,7 @@ import gzip
 import shutil
 import subprocess
 import tempfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,8 @@ from prosody_tts.files import atomic
 VERSION = 1
 #: Debian's packages: recordings and transcripts.
 PACKAGES = ("asterisk-core-sounds-en-g722", "asterisk-core-sounds-en")
+#: Bytes of the longest transcript, unpacked: a hundred times Debian's.
+MOST_BYTES = 16 * 2**20
 #: Hz of G.722.
 SAMPLE_RATE = 16000
 SPEAKER = "allison"
@@ -90,9 +93,12 @@ def read_transcript(path: Path) -> dict[str, str]:
         UserError: the file is not gzipped UTF-8 text.
     """
     try:
-        with gzip.open(path, "rt", encoding="utf-8") as stream:
-            lines = stream.read().splitlines()
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+        with gzip.open(path, "rb") as stream:
+            content = stream.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            raise ValueError(f"it unpacks to more than {MOST_BYTES} bytes")
+        lines = content.decode("utf-8").splitlines()
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise UserError(f"cannot read the transcripts {path}: {error}; unpack the package again") from None
     pairs = (line.partition(":") for line in lines if line.strip() and not line.startswith(";"))
     return {name.strip(): text.strip() for name, _, text in pairs}

@@ -107,6 +107,11 @@ class Fault:
     reason: str
     bad: bool = True
 
+    def __post_init__(self) -> None:
+        """Names of files may hold bytes that are no text, which no report could be written with."""
+        object.__setattr__(self, "item", self.item.encode("utf-8", "backslashreplace").decode())
+        object.__setattr__(self, "reason", self.reason.encode("utf-8", "backslashreplace").decode())
+
 
 @dataclass(frozen=True)
 class Corpus:

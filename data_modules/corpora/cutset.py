@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from data_modules.audio import ROUNDING, check_audio
 from data_modules.corpora.contract import Corpus, Fault, Progress, Utterance
-from data_modules.corpora.lines import climbs, rows
+from data_modules.corpora.lines import climbs, rows, too_long
+from data_modules.corpora.manifests import wrong_with
 from data_modules.corpora.recipes import text_of
 from data_modules.corpora.screening import content_digest, has_letters, length_fault, screen, sentence_id
 from data_modules.corpora.splits import selection, with_splits
 from data_modules.members import Member
+from data_modules.text.words import excerpt
 from prosody_tts.config import CORPUS_PATHS, DataConfig, Experiment
 from prosody_tts.errors import UserError
+from prosody_tts.files import parse_json
 
 if TYPE_CHECKING:
     from lhotse import Recording, SupervisionSegment
@@ -59,7 +62,8 @@ class Cuts:
             files[manifest.name] = manifest
             for _, item in items(manifest):
                 for name in _sources(item):
-                    if (path := _located(name, manifest)).is_file():
+                    with suppress(UserError):  # told when the corpus is built
+                        path = _located(name, manifest)
                         files[str(path)] = path
         content = content_digest(files.items(), Path(experiment.run.folder))
         return {"corpus": "cutset", "version": VERSION, "content": content, "data": selection(experiment.data)}
@@ -114,26 +118,37 @@ def items(manifest: Path) -> Iterator[tuple[int, Any]]:
     """
     for number, text, sound in rows(manifest):
         try:
-            yield number, json.loads(text) if sound else None
+            yield number, parse_json(text) if sound else None
         except ValueError:
             yield number, None
 
 
 def _sources(item: Any) -> Iterator[str]:
     """Every audio file that a line names, at any depth."""
-    if isinstance(item, list):
-        for part in item:
-            yield from _sources(part)
-    elif isinstance(item, dict):
-        if item.get("type") == "file" and isinstance(item.get("source"), str):
-            yield item["source"]
-        for part in item.values():
-            yield from _sources(part)
+    left = [item]
+    while left:
+        part = left.pop()
+        if isinstance(part, list):
+            left += reversed(part)
+        elif isinstance(part, dict):
+            if part.get("type") == "file" and isinstance(part.get("source"), str):
+                yield part["source"]
+            left += reversed(part.values())
 
 
 def _located(source: str, manifest: Path) -> Path:
-    beside = manifest.parent / source
-    return beside.resolve() if beside.is_file() else Path(source).expanduser().resolve()
+    """The file that a manifest names.
+
+    Raises:
+        UserError: there is none, or the name is none of a file.
+    """
+    try:
+        for path in (manifest.parent / source, Path(source).expanduser()):
+            if path.is_file():
+                return path.resolve()
+    except (OSError, RuntimeError):  # a name that is too long; the home of nobody
+        pass
+    raise UserError(f"there is no audio file {excerpt(source, 200)}, beside {manifest.name} or elsewhere")
 
 
 def _pieces(manifests: Sequence[Path]) -> tuple[list[Piece], list[Fault]]:
@@ -175,10 +190,14 @@ def deserialised(content: Any, place: str) -> Any:
     from lhotse.serialization import deserialize_item
 
     try:
-        return deserialize_item(content)
+        item = deserialize_item(content)
+        wrong = wrong_with(item)
     except Exception as error:  # lhotse reads by key, and its errors share no base
-        reason = "is not JSON" if content is None else f"is no line of a lhotse manifest ({error!r})"
+        reason = "is not JSON" if content is None else f"is no line of a lhotse manifest ({excerpt(repr(error), 200)})"
         return Fault(place, reason)
+    return (
+        item if wrong is None else Fault(place, f"is no line of a lhotse manifest (its {wrong} is not what it must be)")
+    )
 
 
 def pieces_of(cut: Any, manifest: Path) -> list[Piece] | Fault:
@@ -200,7 +219,7 @@ def check(piece: Piece, data: DataConfig, locate: Callable[[], Path | Member], k
     """
     segment, recording, text = piece.segment, piece.recording, text_of(piece.segment)
     name = segment.id.replace("/", "-").replace("\\", "-")
-    if climbs(name):
+    if climbs(name) or too_long(name):
         return Fault(segment.id, "has an id that cannot name a file")
     if not has_letters(text):
         return Fault(name, "has a text without letters")

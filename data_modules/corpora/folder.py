@@ -8,7 +8,7 @@ from typing import Any
 
 from data_modules.audio import check_audio
 from data_modules.corpora.contract import Corpus, Fault, Progress, Utterance
-from data_modules.corpora.lines import climbs, rows
+from data_modules.corpora.lines import climbs, rows, too_long
 from data_modules.corpora.screening import content_digest, has_letters, length_fault, screen, sentence_id
 from data_modules.corpora.splits import selection, with_splits
 from data_modules.text.normalise import NORMALISERS, Normaliser
@@ -116,6 +116,8 @@ def read_metadata(path: Path) -> tuple[list[Line], list[Fault]]:
             faults.append(Fault(name, f"{place} is not UTF-8"))
         elif name in lines:
             faults.append(Fault(f"{name} (line {number})", f"repeats the id of an earlier line of {path.name}"))
+        elif too_long(name):
+            faults.append(Fault(place, f"has an id of {len(name)} characters, too long for the name of a recording"))
         elif climbs(name):
             faults.append(Fault(name, f"{place} has an id that leaves the folder wavs"))
         else:

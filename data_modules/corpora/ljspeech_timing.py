@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,16 +55,14 @@ class LjspeechTiming:
         """
         source = _source(experiment)
         lines, faults = read_metadata(source / "metadata.csv")
-        grids = dict(read_grids(_grids(source)))
         check = _Check(experiment)
+        tied, strays = _tied(source, lines, check, progress)
         utterances: list[Utterance] = []
-        for done, line in enumerate(lines, start=1):
-            found = check(line, grids.get(line.id))
+        for line in lines:
+            found = tied[line.id] if line.id in tied else check(line, None)
             (faults if isinstance(found, Fault) else utterances).append(found)  # type: ignore[arg-type]
-            if done % 100 == 0 or done == len(lines):
-                progress(done, len(lines), "alignments tied to transcripts")
-        known = {line.id for line in lines} | {fault.item for fault in faults}
-        faults += [Fault(name, "has no transcript in metadata.csv") for name in grids if name not in known]
+        known = {fault.item for fault in faults}
+        faults += [Fault(name, "has no transcript in metadata.csv") for name in strays if name not in known]
         screen(str(source), utterances, faults, folder, experiment.data)
         chosen, splits = with_splits(utterances, faults, experiment.data)
         texts = {line.id: check.text(line) for line in lines} if experiment.text.neighbours else {}
@@ -85,6 +84,27 @@ def _grids(source: Path) -> str:
     """The archive of TextGrids, or the folder they lie in."""
     archive = source / ARCHIVE
     return str(archive if archive.is_file() else source)
+
+
+def _tied(
+    source: Path, lines: Sequence[Line], check: _Check, progress: Progress
+) -> tuple[dict[str, Utterance | Fault], list[str]]:
+    """What becomes of each line that has a TextGrid, one of them in memory at a time, and the grids without a line.
+
+    Of two grids of a name the second counts, which says that it is one too many.
+    """
+    wanted = {line.id: line for line in lines}
+    tied: dict[str, Utterance | Fault] = {}
+    strays: dict[str, None] = {}
+    for done, (name, content) in enumerate(read_grids(_grids(source)), start=1):
+        if name in wanted:
+            tied[name] = check(wanted[name], content)
+        else:
+            strays[name] = None
+        if done % 100 == 0:
+            progress(min(done, len(lines)), len(lines), "alignments tied to transcripts")
+    progress(len(lines), len(lines), "alignments tied to transcripts")
+    return tied, list(strays)
 
 
 class _Check:

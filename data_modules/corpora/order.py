@@ -21,13 +21,13 @@ class Place(NamedTuple):
 
 def libritts_place(name: str) -> Place | None:
     """Of LibriTTS's ``SPEAKER_CHAPTER_PARAGRAPH_SENTENCE``; none of other names."""
-    found = re.fullmatch(r"(\d+_\d+)_(\d+)_(\d+)", name)
+    found = re.fullmatch(r"(\d+_\d+)_(\d{1,18})_(\d{1,18})", name)
     return None if found is None else Place(found[1], (int(found[2]), int(found[3])))
 
 
 def ljspeech_place(name: str) -> Place | None:
     """Of LJSpeech's ``CHAPTER-NUMBER``, as in ``LJ001-0001``; none of other names."""
-    found = re.fullmatch(r"(LJ\d+)-(\d+)", name)
+    found = re.fullmatch(r"(LJ\d+)-(\d{1,18})", name)
     return None if found is None else Place(found[1], (int(found[2]),))
 
 

@@ -73,8 +73,8 @@ def content_digest(paths: Iterable[tuple[str, Path]], memory: Path) -> str:
     """
     store = memory / CONTENTS
     try:
-        known = read_json(store)
-    except (OSError, ValueError):
+        known = dict(read_json(store))
+    except (OSError, ValueError, TypeError):
         known = {}
     found: dict[str, list[Any]] = {}
     total = hashlib.sha256()
@@ -86,7 +86,7 @@ def content_digest(paths: Iterable[tuple[str, Path]], memory: Path) -> str:
         # A file changed this very moment may change again without a new time stamp.
         if time.time_ns() - status.st_mtime_ns > SETTLED_NS:
             found[key] = [*stamp, content]
-        total.update(f"{name}\0{content}\n".encode())
+        total.update(f"{name}\0{content}\n".encode("utf-8", "surrogateescape"))
     if any(known.get(key) != entry for key, entry in found.items()):
         write_json(store, {**known, **found})
     return total.hexdigest()[:16]

@@ -6,7 +6,6 @@ The hash looks at nothing but a sentence and the seed, so that adding or losing 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -20,7 +19,7 @@ from data_modules.corpora.lines import rows
 from data_modules.corpora.screening import sentence_id
 from prosody_tts.config import DataConfig
 from prosody_tts.errors import UserError
-from prosody_tts.files import digest
+from prosody_tts.files import digest, parse_json
 
 #: File of a corpus's folder that lists the ids of each split; ``data.splits`` takes it back.
 FILE = "splits.json"
@@ -235,7 +234,7 @@ def _of_folder(folder: Path) -> dict[Split, list[str] | None]:
 def _of_file(path: Path) -> dict[Split, list[str] | None]:
     wanted = f"data.splits={path} is not of the form " + '{"train": [id, ...], "dev": [...], "test": [...]}'
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = parse_json(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise UserError(f"{wanted}: {error}") from None
     if not isinstance(content, dict) or not {"dev", "test"} <= set(content) <= set(SPLITS):
