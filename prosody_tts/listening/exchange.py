@@ -19,6 +19,8 @@ from prosody_tts.listening.ratings import UNDECIDED, Choice, Score
 
 #: How "no preference" is written in files, besides nothing at all.
 NEITHER = frozenset({"", "undecided", "no preference", "none", "neither", "equal"})
+#: Longest line of columns' names, in characters.
+LONGEST_HEAD = 10_000
 #: webMUSHRA's own names of what it adds to the stimuli.
 REFERENCE, LOW_ANCHOR, MID_ANCHOR = "reference", "anchor35", "anchor70"
 
@@ -122,16 +124,21 @@ class _Lines:
 def _lines(path: Path, text: str) -> _Lines:
     if not text.strip():
         raise UserError(f"{path} is empty; give a file of ratings")
+    first = text.splitlines()[0]
+    if len(first) > LONGEST_HEAD:
+        raise UserError(f"{path} begins with a line of {len(first)} characters, which names no columns; give a table")
     try:
-        dialect: type[csv.Dialect] = csv.Sniffer().sniff(text.splitlines()[0], delimiters=",;\t")
+        dialect: type[csv.Dialect] = csv.Sniffer().sniff(first, delimiters=",;\t")
     except csv.Error:
         dialect = csv.excel
     reader = csv.reader(io.StringIO(text), delimiter=dialect.delimiter, quotechar='"')
-    rows, head = [], tuple(name.strip() for name in next(reader))
-    if len(set(head)) < len(head):
-        raise UserError(f"{path} has two columns of one name; give every column a name of its own")
+    rows: list[tuple[int, dict[str, str]]] = []
+    head: tuple[str, ...] = ()
     try:
         for cells in reader:
+            if not head:
+                head = _columns_of(cells, path)
+                continue
             if not any(cell.strip() for cell in cells):
                 continue
             if len(cells) != len(head):
@@ -140,6 +147,13 @@ def _lines(path: Path, text: str) -> _Lines:
     except csv.Error as error:
         raise UserError(f"{path} line {reader.line_num} is no line of a table ({error}); mend or delete it") from None
     return _Lines(path, head, tuple(rows))
+
+
+def _columns_of(cells: Sequence[str], path: Path) -> tuple[str, ...]:
+    head = tuple(name.strip() for name in cells)
+    if len(set(head)) < len(head):
+        raise UserError(f"{path} has two columns of one name; give every column a name of its own")
+    return head
 
 
 def _scores(lines: _Lines, listener: str, item: str, system: str, score: str) -> Iterator[Score]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,7 +26,7 @@ def of_test(test: ListeningTest, folder: Path, files: Sequence[Path], columns: C
         columns: of tables.
 
     Raises:
-        UserError: there are no ratings, or a file's are not of this test.
+        UserError: there are no ratings, a file's are not of this test, or what is stored is damaged.
     """
     if not files:
         if not (folder / DATABASE).exists():
@@ -33,7 +34,12 @@ def of_test(test: ListeningTest, folder: Path, files: Sequence[Path], columns: C
                 f"{folder} has stored no ratings; serve it with `prosody-tts listen serve {folder}`, or give the files "
                 "that listeners sent back"
             )
-        return test.named(Store.of(test, folder).heard())
+        try:
+            return test.named(Store.of(test, folder).heard())
+        except (sqlite3.Error, LookupError, ValueError, OverflowError) as error:
+            raise UserError(
+                f"{folder / DATABASE} is damaged or of another test ({error}); give the copy that was kept of it"
+            ) from None
     sent = [path for path in files if path.suffix == ".json"]
     tables = [path for path in files if path.suffix != ".json"]
     heard = Heard()

@@ -113,7 +113,7 @@ def application(serving: Serving, hosts: list[str] | None = None) -> Starlette:
         Route("/api/listeners", handlers.enrol, methods=["POST"]),
         Route("/api/consent", handlers.consent, methods=["POST"]),
         Route("/api/session", handlers.session),
-        Route("/api/screens/{screen:int}", handlers.answer, methods=["PUT"]),
+        Route("/api/screens/{screen}", handlers.answer, methods=["PUT"]),
         Route("/api/finish", handlers.finish, methods=["PUT"]),
         Route("/clips/{code:str}.wav", handlers.clip),
     ]
@@ -174,10 +174,10 @@ class _Handlers:
         listener = await self._listener(request)
         if listener.group is None:
             raise HTTPException(409, "Agree to take part first.")
-        number, screens = request.path_params["screen"], self.store.screens(listener)
-        if number >= len(screens):
+        screens = {str(number): screen for number, screen in enumerate(self.store.screens(listener))}
+        if (asked := request.path_params["screen"]) not in screens:
             raise HTTPException(404, "There is no such screen.")
-        screen = screens[number]
+        number, screen = int(asked), screens[asked]
         try:
             answer = answer_of(self.store.test.kind, screen, await _body(request))
         except Refused as error:
@@ -201,11 +201,11 @@ class _Handlers:
         code = request.path_params["code"]
         if code not in self.codes:
             raise HTTPException(404, "There is no such clip.")
+        path = self.serving.folder / PUBLIC / STIMULI / f"{code}.wav"
+        if not path.is_file():
+            raise HTTPException(404, "The clip is missing; tell whoever sent you the link.")
         # Codes are drawn anew with every test, so what a browser keeps is never another's.
-        return FileResponse(
-            self.serving.folder / PUBLIC / STIMULI / f"{code}.wav",
-            media_type="audio/wav",
-        )
+        return FileResponse(path, media_type="audio/wav")
 
     async def _listener(self, request: Request) -> Listener:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
@@ -249,6 +249,8 @@ async def _body(request: Request, keys: set[str] | None = None) -> Any:
         raise HTTPException(415, "Send application/json.")
     try:
         body = json.loads(await request.body(), parse_constant=_no_constant)
+        # Escapes can write what is no character, and no file could hold (UnicodeEncodeError).
+        json.dumps(body, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         raise HTTPException(400, "This is not JSON.") from None
     if keys is not None and (not isinstance(body, dict) or set(body) != keys):

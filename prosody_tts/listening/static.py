@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from prosody_tts.errors import UserError
-from prosody_tts.files import write_text
+from prosody_tts.files import read_json, write_text
 from prosody_tts.listening.answers import Refused, add, answer_of
 from prosody_tts.listening.browser import PAGE, TRANSPORT, asset, shown, wording
 from prosody_tts.listening.exchange import Heard
@@ -33,14 +33,18 @@ def export(test: ListeningTest, folder: Path, out: Path, listeners: int) -> None
         listeners: how many numbers there are.
 
     Raises:
-        UserError: there is something at ``out`` already.
+        UserError: there is something at ``out`` already, or a clip is missing.
     """
     if out.exists() and any(out.iterdir()):
         raise UserError(f"{out} is not empty; give a new folder by --out")
     plans = [screens_of_number(test, number) for number in range(1, listeners + 1)]
     codes = {code for plan in plans for screen in plan for code in (*screen.codes, screen.item.reference) if code}
     for code in sorted(codes):
-        wave = (folder / PUBLIC / STIMULI / f"{code}.wav").read_bytes()
+        clip = folder / PUBLIC / STIMULI / f"{code}.wav"
+        try:
+            wave = clip.read_bytes()
+        except OSError as error:
+            raise UserError(f"cannot read the clip {clip} ({error.strerror}); build the test again") from None
         # From a disk a page may load scripts, and nothing else.
         write_text(out / "clips" / f"{code}.js", f'clip("{code}", "{base64.b64encode(wave).decode()}");\n')
     data = {"id": test.identity, "test": wording(test), "plans": [[shown(screen) for screen in plan] for plan in plans]}
@@ -67,13 +71,13 @@ def returned(test: ListeningTest, paths: Sequence[Path]) -> Heard:
     seen: dict[int, Path] = {}
     for path in paths:
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
+            data = read_json(path)
             identity, number, answers = data["test"], data["listener"], data["answers"]
             if isinstance(number, bool) or not isinstance(number, int) or number < 1 or not isinstance(answers, list):
                 raise ValueError(number)
         except OSError as error:
             raise UserError(f"cannot read {path} ({error.strerror}); give a file that a listener sent back") from None
-        except (ValueError, KeyError, TypeError, RecursionError):
+        except (ValueError, KeyError, TypeError):
             raise UserError(f"{path} is not what the page saves; ask its listener to send it again") from None
         if identity != test.identity:
             raise UserError(f"{path} is of another test; leave it out, or give its --test")

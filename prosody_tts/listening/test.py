@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -25,8 +26,11 @@ from prosody_tts.listening.kinds import KINDS, Design, Kind
 from prosody_tts.listening.ratings import UNDECIDED
 from prosody_tts.listening.screening import Check
 from prosody_tts.listening.stimuli import matched, read
+from prosody_tts.typed import conforms
 
 KEY, PUBLIC, STIMULI = "key.json", "public", "stimuli"
+#: What a code looks like: it names a file, and must name none elsewhere.
+CODE = re.compile(r"[A-Za-z0-9_-]{1,64}")
 #: Among the versions of a screen that checks attention, the one that says what to give it.
 CHECK = "check"
 
@@ -124,10 +128,9 @@ class ListeningTest:
             wording = Wording(**data.pop("wording"))
             systems = tuple(data.pop("systems"))
             test = ListeningTest(**data, systems=systems, wording=wording, items=items, groups=groups)
-            known = {item.id for item in test.items}
-            if test.kind not in KINDS or not all(set(group) <= known for group in groups):
+            if not conforms(test, ListeningTest) or not _is_whole(test):
                 raise ValueError(test.kind)
-        except (OSError, TypeError, KeyError, ValueError, AttributeError):
+        except (OSError, TypeError, KeyError, ValueError, AttributeError, IndexError, OverflowError):
             raise UserError(
                 f"{folder} holds no listening test ({KEY}); build one with `prosody-tts listen build`"
             ) from None
@@ -185,6 +188,26 @@ class ListeningTest:
                 if one.item not in training
             ],
         )
+
+
+def _is_whole(test: ListeningTest) -> bool:
+    """Whether every screen can be shown, every answer named, and every code is the name of a file and no path."""
+    known = {item.id for item in test.items}
+    rated = {item.id for item in test.rated}
+    codes = [code for item in test.items for code in (*item.codes.values(), item.reference) if code is not None]
+    design = KINDS[test.kind]
+    return (
+        len(known) == len(test.items)
+        and all(CODE.fullmatch(code) for code in codes)
+        and bool(test.groups)
+        and all(group and set(group) <= rated for group in test.groups)
+        and all(item.codes and (item.role == "check") == (item.asked is not None) for item in test.items)
+        and all(set(test.systems) <= set(item.codes) for item in test.items if item.role != "check")
+        and (design.scale is not None or all(len(item.codes) == 2 for item in test.items))
+        and (not design.reference or all(item.reference and RECORDING in item.codes for item in test.items))
+        and bool(test.systems)
+        and test.sample_rate > 0
+    )
 
 
 def _item(asked: Sequence[float] | None = None, **data: Any) -> Item:
