@@ -3,6 +3,7 @@
 # make lint        style and types
 # make docs        the documentation into site/, which opens from disk
 # make bench       every benchmark into runs/bench/index.md, twenty minutes on a machine that does nothing else
+# make audit       known vulnerabilities of the versions in constraints.txt; asks osv.dev
 # A fresh machine needs Python 3.11 or newer, git and make; the rest is installed into .venv.
 
 PYTHON ?= python3
@@ -16,7 +17,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 TORCH := $(shell sed -n '/^torch==/p' constraints.txt)
 
-.PHONY: reproduce test lint docs bench install clean
+.PHONY: reproduce test lint docs bench audit install clean
 
 reproduce: .venv/.installed
 	$(BIN)/prosody-tts reproduce corpus=$(CORPUS) $(if $(CORPUS_PATH),"corpus_path=$(CORPUS_PATH)") size=$(SIZE) \
@@ -37,6 +38,11 @@ docs: .venv/.docs
 
 bench: .venv/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.everything $(ARGS)
+
+# Of OSV, which is asked by name and version: a registry's mirror that knows of no vulnerabilities finds none.
+audit: .venv/.installed
+	$(PIP) -e '.[audit]'
+	$(BIN)/pip-audit -r constraints.txt --no-deps --vulnerability-service osv
 
 install: .venv/.installed
 
