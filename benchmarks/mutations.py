@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 #: Longest input in bytes.
-LARGEST = 32 * 1024
+LARGEST = 64 * 1024
 #: What parsers trip over: extreme numbers, marks of many formats, characters that are none.
 WORDS: tuple[bytes, ...] = (
     *(

@@ -8,12 +8,13 @@ import json
 import lzma
 import os
 import resource
+import sqlite3
 import struct
 import tarfile
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,11 @@ from label_corpora import helsinki_corpus
 
 from benchmarks.fuzz import run as attacked
 from benchmarks.mutations import WORDS
-from benchmarks.parsers import GRID, KEY, SHORT_GRID, packed, parsers
+from benchmarks.parsers import parsers
+from benchmarks.seeds import GRID, KEY, SHORT_GRID, packed
 from prosody_tts import cli
 from prosody_tts.config import load
+from prosody_tts.errors import UserError
 from prosody_tts.pipeline import folder, plan
 
 QUICK = [name for name, parser in parsers().items() if not parser.slow]
@@ -216,6 +219,18 @@ FOUND: list[tuple[str, bytes]] = [
 @pytest.mark.parametrize(("name", "data"), FOUND, ids=[f"{name}-{number}" for number, (name, _) in enumerate(FOUND)])
 def test_what_was_found_stays_mended(name: str, data: bytes, tmp_path: Path) -> None:
     ends_well(name, data, tmp_path / "input")
+
+
+@pytest.mark.parametrize("change", ["ordinal = NULL", "grp = 7", "grp = -9"])
+def test_ratings_that_were_tampered_with_end_in_a_sentence(change: str, tmp_path: Path) -> None:
+    path = tmp_path / "seed.db"
+    path.write_bytes(parsers()["database"].seeds[0])
+    with closing(sqlite3.connect(path)) as database:
+        database.execute(f"UPDATE listeners SET {change}")
+        database.commit()
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with pytest.raises(UserError, match="is damaged or of another test"):
+        parsers()["database"].parse(path.read_bytes(), tmp_path)
 
 
 # Through the command line

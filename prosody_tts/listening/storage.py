@@ -204,13 +204,14 @@ class Store:
             )
 
     def heard(self) -> Heard:
-        """Every answer, of everybody, by codes."""
+        """Every answer, of everybody, by codes; ``LookupError`` or ``sqlite3.Error`` where the file is damaged."""
         heard = Heard()
         with self._transaction(write=False) as database:
             numbers = [number for (number,) in database.execute("SELECT number FROM listeners WHERE grp IS NOT NULL")]
             for number in numbers:
                 listener = self._listener(database, "number = ?", number)
-                assert listener is not None
+                if listener is None or listener.group is None or listener.ordinal is None:
+                    raise LookupError(f"listener {number} is not whole")
                 screens = self.screens(listener)
                 for place in range(self._answered(database, listener)):
                     scores = self._scores(database, listener, place)
