@@ -29,6 +29,7 @@ from benchmarks.seeds import (
     shard,
     wave,
 )
+from data_modules.corpora.contract import silent
 from prosody_tts.config import DataConfig, Experiment, load, read_stored, to_plain
 from prosody_tts.errors import UserError
 
@@ -59,10 +60,6 @@ def written(data: bytes, place: Path, name: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
     return path
-
-
-def silent(done: int, total: int, what: str) -> None:
-    """Tell nobody of progress."""
 
 
 def _text(data: bytes, place: Path) -> object:

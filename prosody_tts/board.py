@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -43,6 +43,30 @@ class Outcome:
     log: Path | None = None
 
 
+def dependents_of(stages: Sequence[Stage]) -> dict[str, list[str]]:
+    """Key -> keys of the stages among these that need it."""
+    dependents: dict[str, list[str]] = {stage.key: [] for stage in stages}
+    for stage in stages:
+        for need in stage.needs:
+            if need in dependents:
+                dependents[need].append(stage.key)
+    return dependents
+
+
+def longest_chains(costs: Mapping[str, float], dependents: Mapping[str, Sequence[str]]) -> dict[str, float]:
+    """Key -> cost of the longest chain of stages that starts there, its own included."""
+    longest: dict[str, float] = {}
+
+    def measure(key: str) -> float:
+        if key not in longest:
+            longest[key] = costs[key] + max((measure(other) for other in dependents[key]), default=0.0)
+        return longest[key]
+
+    for key in costs:
+        measure(key)
+    return longest
+
+
 class Board:
     """The stages of a plan and what became of them; needs that are not among them count as met.
 
@@ -62,26 +86,8 @@ class Board:
                 self.outcomes[key] = Outcome(stage, "reused")
             else:
                 self.pending[key] = stage
-        self.priority = self._priorities()
-
-    def _priorities(self) -> dict[str, float]:
-        """The cost of the longest chain that starts at each stage."""
-        dependents: dict[str, list[str]] = {key: [] for key in self.stages}
-        for key, stage in self.stages.items():
-            for need in stage.needs:
-                if need in dependents:
-                    dependents[need].append(key)
-        longest: dict[str, float] = {}
-
-        def measure(key: str) -> float:
-            if key not in longest:
-                after = max((measure(other) for other in dependents[key]), default=0.0)
-                longest[key] = COSTS.get(self.stages[key].kind, 1.0) + after
-            return longest[key]
-
-        for key in self.stages:
-            measure(key)
-        return longest
+        costs = {key: COSTS.get(stage.kind, 1.0) for key, stage in self.stages.items()}
+        self.priority = longest_chains(costs, dependents_of(list(self.stages.values())))
 
     def take(self) -> Stage | None:
         """Remove and return the stage to start next, if one may start."""

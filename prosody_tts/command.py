@@ -6,12 +6,15 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from prosody_tts.disk import trouble
 from prosody_tts.errors import UserError
-from prosody_tts.schedule import Outcome
+
+if TYPE_CHECKING:
+    from prosody_tts.board import Outcome
 
 PROGRAM = "prosody-tts"
 #: Exit statuses.

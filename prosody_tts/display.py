@@ -15,8 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from prosody_tts.board import Outcome
     from prosody_tts.pipeline import Stage
-    from prosody_tts.schedule import Outcome
 
 #: Seconds between two plain lines about a running stage.
 PLAIN_EVERY = 20.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -36,10 +37,15 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def is_text(value: str) -> bool:
+    """Whether a string holds only what a file can hold: JSON and names of files may have halves of characters."""
+    return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write JSON atomically, keys in the order given."""
     text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
-    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+    if not is_text(text):
         # A file's name whose bytes are no text: as escapes it comes back as it was.
         text = json.dumps(value, indent=1, allow_nan=False)
     write_text(path, text + "\n")
@@ -67,6 +73,17 @@ def flat(data: Mapping[str, Any], separator: str = "/", prefix: str = "") -> dic
         else:
             found[f"{prefix}{name}"] = value
     return found
+
+
+def set_aside(folder: Path) -> Path:
+    """Take a folder out of the way at once, to be deleted at leisure; return where it is now.
+
+    Its new name begins with a dot: what is left of it after a crash is no stage, and goes with the next.
+    """
+    away = folder.with_name(f".removed-{folder.name}")
+    shutil.rmtree(away, ignore_errors=True)
+    folder.rename(away)
+    return away
 
 
 def digest(value: Any, length: int = 12) -> str:

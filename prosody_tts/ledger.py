@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 
 from prosody_tts.config import Experiment
 from prosody_tts.errors import UserError
-from prosody_tts.files import read_json
+from prosody_tts.files import read_json, set_aside
 from prosody_tts.pipeline import RESULT, VERSIONS, plan_all
 
 #: Kinds of stages that are no folder of a stage: reports are written anew by ``table``.
@@ -123,13 +123,10 @@ def prune(found: Sequence[Entry]) -> tuple[list[Entry], list[Entry]]:
         lock = FileLock(entry.folder.with_suffix(".lock"))
         try:
             with lock.acquire(timeout=0):
-                away = entry.folder.with_name(f".removed-{entry.identity}")
-                shutil.rmtree(away, ignore_errors=True)
                 if entry.folder.is_symlink():  # of a stage that was done again; what it points to stays
                     entry.folder.unlink()
                 else:
-                    entry.folder.rename(away)
-                    shutil.rmtree(away)
+                    shutil.rmtree(set_aside(entry.folder))
             removed.append(entry)
         except Timeout:
             kept.append(entry)

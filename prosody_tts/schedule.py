@@ -11,7 +11,7 @@ import multiprocessing
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
@@ -53,18 +53,36 @@ def run_all(
     Raises:
         KeyboardInterrupt: the user stopped it; the workers are gone, and asking again resumes.
     """
+
+    def work(board: Board, runner: Runner, shown: Display) -> None:
+        if workers == 0:
+            _run_here(board, runner, threads, shown)
+        else:
+            _run_in_workers(board, runner, min(workers, len(board.pending)), threads, shown)
+
+    return run_board(stages, work, runner, display or make_display(progress))
+
+
+def run_board(
+    stages: Sequence[Stage], work: Callable[[Board, Runner, Display], None], runner: Runner | None, display: Display
+) -> list[Outcome]:
+    """Have what is pending of some stages done by ``work``, and shown; see ``run_all``.
+
+    Args:
+        stages: a plan.
+        work: runs all of a board that can run, if anything is pending.
+        runner: what does a stage; by default ``tracking.run_tracked``.
+        display: where it is shown.
+    """
     if runner is None:
         from prosody_tts.tracking import run_tracked
 
         runner = run_tracked
     board = Board(stages)
-    shown = display or make_display(progress)
-    with shown:
-        shown.begin(len(stages), sum(outcome.status == "reused" for outcome in board.outcomes.values()))
-        if workers == 0:
-            _run_here(board, runner, threads, shown)
-        elif board.pending:
-            _run_in_workers(board, runner, min(workers, len(board.pending)), threads, shown)
+    with display:
+        display.begin(len(stages), sum(outcome.status == "reused" for outcome in board.outcomes.values()))
+        if board.pending:
+            work(board, runner, display)
     return [board.outcomes[stage.key] for stage in stages]
 
 

@@ -5,14 +5,25 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
+from prosody_tts.board import Outcome
 from prosody_tts.command import OK, PROGRAM, conclude, one_file, output, split_arguments
 from prosody_tts.config import Experiment
 from prosody_tts.errors import UserError
 from prosody_tts.pipeline import is_done, plan, report
-from prosody_tts.schedule import Outcome
-from prosody_tts.sweeps import Search, experiments_of, load_sweep, overview, proposed, run_search, run_sweep, to_slug
+from prosody_tts.sweeps import (
+    Point,
+    Search,
+    experiments_of,
+    load_sweep,
+    overview,
+    proposed,
+    run_search,
+    run_sweep,
+    to_slug,
+)
 from prosody_tts.sweeps.failures import failures
 from prosody_tts.sweeps.found import found_lines
 
@@ -42,9 +53,13 @@ class Sweeping:
 
     def experiments(self) -> dict[str, Experiment]:
         """Name of a point -> its settings; of a search those proposed so far."""
-        searched = None if self.search is None else proposed(self.search)
-        named = searched if searched is not None else experiments_of(self.sweep, self.overrides, self.seed)
+        named = self._fixed if self.search is None else proposed(self.search)
         return {name: experiment for name, (_, experiment) in named.items()}
+
+    @cached_property
+    def _fixed(self) -> dict[str, tuple[Point, Experiment]]:
+        """The points of a grid or of random draws, which stay what they are."""
+        return experiments_of(self.sweep, self.overrides, self.seed)
 
     def foretell(self, workers: int | None) -> None:
         """Print what running it would do."""

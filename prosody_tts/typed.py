@@ -6,6 +6,8 @@ import dataclasses
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from prosody_tts.files import is_text
+
 
 def conforms(value: Any, hint: Any) -> bool:
     """Whether a value is of a type: a dataclass, tuple, dict, ``Literal``, union, or plain type, to any depth.
@@ -36,7 +38,7 @@ def _all_conform(values: tuple[Any, ...], hints: tuple[Any, ...]) -> bool:
 
 def _is_plain(value: Any, hint: Any) -> bool:
     if hint is str:
-        return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)
+        return isinstance(value, str) and is_text(value)
     if hint is float:
         # An int may be larger than any float.
         return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from rich.console import Console
-from scripted import runner, stage
+from scripted import order, runner, stage
 from test_clusters import chains, finish
 
 from prosody_tts.attempts import LOG
@@ -61,10 +61,6 @@ def on_ray(stages: list[Stage], **more: Any) -> dict[str, Outcome]:
     outcomes = run_on_ray(stages, "local", **{"runner": runner, "progress": False, **more})
     assert [outcome.stage for outcome in outcomes] == stages
     return {outcome.stage.key: outcome for outcome in outcomes}
-
-
-def order(root: Path) -> list[str]:
-    return [line.split()[0] for line in (root / "order.txt").read_text().splitlines()]
 
 
 def test_ray_runs_every_stage_once_after_what_it_needs_and_shows_it(local_ray: None, tmp_path: Path) -> None:

@@ -21,6 +21,11 @@ def stage(root: Path, kind: str, identity: str, does: str = "work", needs: tuple
     return Stage(kind, identity, experiment, {other.kind: other.identity for other in needs}, does)
 
 
+def order(root: Path) -> list[str]:
+    """Keys of the stages that began, in the order in which they did."""
+    return [line.split()[0] for line in (root / "order.txt").read_text().splitlines()]
+
+
 def runner(stage: Stage, progress: Progress) -> dict[str, Any]:
     here = folder(stage)
     here.mkdir(parents=True, exist_ok=True)

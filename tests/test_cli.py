@@ -13,9 +13,9 @@ import pytest
 from scripted import stage
 
 from prosody_tts import cli
+from prosody_tts.board import Outcome
 from prosody_tts.command import conclude, guarded, one_file, split_arguments
 from prosody_tts.errors import UserError
-from prosody_tts.schedule import Outcome
 
 VERBS = ("prepare", "inspect", "train", "synthesize", "evaluate", "sweep", "reproduce", "table", "settings")
 

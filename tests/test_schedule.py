@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from scripted import runner, stage
+from scripted import order, runner, stage
 
 from prosody_tts import attempts
 from prosody_tts.attempts import LOG
@@ -39,10 +39,6 @@ def diamond(root: Path, middle: str = "work") -> list[Stage]:
     acoustic = stage(root, "acoustic", "a", middle, (corpus,))
     aligner = stage(root, "aligner", "b", "work", (corpus,))
     return [corpus, acoustic, aligner, stage(root, "evaluate", "e", "work", (acoustic, aligner))]
-
-
-def order(root: Path) -> list[str]:
-    return [line.split()[0] for line in (root / "order.txt").read_text().splitlines()]
 
 
 @pytest.mark.parametrize("workers", COUNTS)

@@ -9,11 +9,12 @@ import pytest
 from rich.console import Console
 from scripted import runner, stage
 
+from prosody_tts.board import Outcome
 from prosody_tts.config import Experiment, load
 from prosody_tts.display import Live, Plain, points_table, remaining
 from prosody_tts.files import write_json
 from prosody_tts.pipeline import RESULT, SETTINGS, Stage, folder, plan
-from prosody_tts.schedule import Outcome, run_all
+from prosody_tts.schedule import run_all
 from prosody_tts.sweeps import estimate, run_sweep
 from prosody_tts.sweeps.estimate import History, makespan, missing_seconds
 from prosody_tts.sweeps.failures import failures

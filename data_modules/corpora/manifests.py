@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from prosody_tts.files import is_text
+
 #: Numbers of seconds, samples and Hz that mean something are smaller.
 _MOST = 1e12
 
@@ -78,7 +80,7 @@ def _first(checks: dict[str, bool]) -> str | None:
 
 def _is_text(value: Any) -> bool:
     """Text that a file can hold: JSON can write halves of characters."""
-    return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)
+    return isinstance(value, str) and is_text(value)
 
 
 def _is_number(value: Any) -> bool:

@@ -18,6 +18,7 @@ from prosody_tts.clusters.ray_cluster import Demand, connected, demand_of, machi
 from prosody_tts.clusters.ray_worker import Box, Terms, do
 from prosody_tts.display import Display, make_display
 from prosody_tts.pipeline import VERSIONS, Stage
+from prosody_tts.schedule import run_board
 
 #: Seconds a task is given to end by itself before it is killed.
 PATIENCE = 5.0
@@ -51,20 +52,14 @@ def run_on_ray(
         UserError: Ray is not installed, the cluster is not there, or no machine of it has what a stage asks for.
         KeyboardInterrupt: the user stopped it; the tasks are gone, and asking again resumes.
     """
-    if runner is None:
-        from prosody_tts.tracking import run_tracked
 
-        runner = run_tracked
-    board = Board(stages)
-    shown = display or make_display(progress)
-    with shown:
-        shown.begin(len(stages), sum(outcome.status == "reused" for outcome in board.outcomes.values()))
-        if board.pending:
-            run = next(iter(board.pending.values())).experiment.run  # the same for all
-            with connected(address), marked(Path(run.folder)) as marker:
-                terms = Terms(marker, VERSIONS, Path.cwd(), run.threads)
-                _Tasks(board, runner, terms, demand_of(run, machines()), shown).run()
-    return [board.outcomes[stage.key] for stage in stages]
+    def work(board: Board, runner: Runner, shown: Display) -> None:
+        run = next(iter(board.pending.values())).experiment.run  # the same for all
+        with connected(address), marked(Path(run.folder)) as marker:
+            terms = Terms(marker, VERSIONS, Path.cwd(), run.threads)
+            _Tasks(board, runner, terms, demand_of(run, machines()), shown).run()
+
+    return run_board(stages, work, runner, display or make_display(progress))
 
 
 # Tasks --------------------------------------------------------------------------------------------------------------

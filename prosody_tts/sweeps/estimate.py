@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from prosody_tts.board import dependents_of, longest_chains
 from prosody_tts.files import read_json
 from prosody_tts.pipeline import RESULT, SETTINGS, Stage, is_done
 
@@ -70,14 +71,10 @@ def makespan(stages: Sequence[Stage], seconds: Mapping[str, float], workers: int
         seconds: key -> how long a stage takes.
         workers: how many run beside each other; 0 counts as one.
     """
-    needs = {stage.key: {need for need in stage.needs if need in seconds} for stage in stages if stage.key in seconds}
-    dependents: dict[str, list[str]] = {key: [] for key in needs}
-    for key, wanted in needs.items():
-        for need in wanted:
-            dependents[need].append(key)
-    chain: dict[str, float] = {}
-    for key in reversed(list(needs)):
-        chain[key] = seconds[key] + max((chain[other] for other in dependents[key]), default=0.0)
+    known = [stage for stage in stages if stage.key in seconds]
+    needs = {stage.key: {need for need in stage.needs if need in seconds} for stage in known}
+    dependents = dependents_of(known)
+    chain = longest_chains({stage.key: seconds[stage.key] for stage in known}, dependents)
     ready = [(-chain[key], key) for key, wanted in needs.items() if not wanted]
     heapq.heapify(ready)
     running: list[tuple[float, str]] = []

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from prosody_tts.board import Outcome
 from prosody_tts.config import Experiment
 from prosody_tts.pipeline import plan
-from prosody_tts.schedule import Outcome
 
 #: Lines of a failed stage's log that are shown.
 LAST = 5

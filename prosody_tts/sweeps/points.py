@@ -97,6 +97,12 @@ def values_of(name: str, parameter: Mapping[str, Any], path: Path) -> list[Any]:
     return values
 
 
+def kind_of(parameter: Mapping[str, Any]) -> str:
+    """The distribution of a parameter; of bounds alone, whole numbers where both are."""
+    whole = isinstance(parameter.get("min"), int) and isinstance(parameter.get("max"), int)
+    return str(parameter.get("distribution", "int_uniform" if whole else "uniform"))
+
+
 Draw = Callable[[random.Random, dict[str, Any]], float]
 
 #: W&B's distributions. ``log_*`` without ``_values`` take the bounds' natural logarithms; ``q_*`` round to steps of q.
@@ -118,9 +124,7 @@ def _draw(name: str, parameter: dict[str, Any], path: Path, generator: random.Ra
             return generator.choices(values_of(name, parameter, path), parameter.get("probabilities"))[0]
         except (TypeError, ValueError) as error:
             raise UserError(f"probabilities of '{name}' in {path} cannot be drawn from: {error}") from None
-    low, high = parameter.get("min"), parameter.get("max")
-    whole = isinstance(low, int) and isinstance(high, int)
-    kind = str(parameter.get("distribution", "int_uniform" if whole else "uniform"))
+    kind = kind_of(parameter)
     base = kind.removeprefix("q_")
     if base not in DISTRIBUTIONS:
         known = ["constant", "categorical", *DISTRIBUTIONS, *(f"q_{item}" for item in DISTRIBUTIONS)]

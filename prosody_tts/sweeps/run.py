@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prosody_tts.config import Experiment
+from prosody_tts.attempts import Runner
+from prosody_tts.board import Outcome
+from prosody_tts.config import Experiment, RunConfig
 from prosody_tts.display import clock, make_display
 from prosody_tts.pipeline import Stage, is_done, plan, plan_all
-from prosody_tts.schedule import Outcome, Runner, run_all
+from prosody_tts.schedule import run_all
 from prosody_tts.sweeps.estimate import History, makespan, missing_seconds
 from prosody_tts.sweeps.named import proposed
 from prosody_tts.sweeps.search import Search
@@ -51,8 +53,9 @@ def run_search(search: Search, workers: int | None = None, *, runner: Runner | N
     while search.extend(known):
         named = proposed(search)
         known = len(search.trials())
-        new = {name: experiment for name, (_, experiment) in named.items() if plan(experiment)[-1].key not in tried}
-        tried |= {plan(experiment)[-1].key for experiment in new.values()}
+        last = {name: plan(experiment)[-1].key for name, (_, experiment) in named.items()}
+        new = {name: experiment for name, (_, experiment) in named.items() if last[name] not in tried}
+        tried |= set(last.values())
         if new:
             for outcome in run_sweep(new, workers, runner=runner):
                 outcomes.setdefault(outcome.stage.key, outcome)
@@ -83,21 +86,27 @@ def overview(experiments: Mapping[str, Experiment], workers: int | None = None) 
         names = users[key]
         used = "all points" if len(names) == len(plans) > 1 else ", ".join(names)
         of_stages.add_row(stage.label, key, used, "yes" if is_done(stage) else "no")
-    return of_points, of_stages, estimate(experiments, workers)
+    return of_points, of_stages, _time(plans, next(iter(experiments.values())).run, workers)
 
 
 def estimate(experiments: Mapping[str, Experiment], workers: int | None = None) -> str:
     """How long the stages that are missing will take, in words."""
-    run = next(iter(experiments.values())).run
+    plans = {name: plan(experiment) for name, experiment in experiments.items()}
+    return _time(plans, next(iter(experiments.values())).run, workers)
+
+
+def _time(plans: Mapping[str, Sequence[Stage]], run: RunConfig, workers: int | None) -> str:
+    """The same of points whose stages are known."""
     count = run.workers if workers is None else workers
-    stages = plan_all(list(experiments.values()))
+    needed = [stage for stages in plans.values() for stage in stages]
+    stages = list({stage.key: stage for stage in needed}.values())
     known, unknown = missing_seconds(stages, History(Path(run.folder)))
     if not known and not unknown:
         return "nothing to run"
     if not known:
         return f"no stage of their kind and size is finished in {run.folder}: the time cannot be told"
     by = "1 process" if count <= 1 else f"{count} processes"
-    alone = sum(known.get(stage.key, 0.0) for one in experiments.values() for stage in plan(one))
+    alone = sum(known.get(stage.key, 0.0) for stage in needed)
     told = f"about {clock(makespan(stages, known, count))} by {by}, {clock(sum(known.values()))} of work"
     told += f" instead of {clock(alone)} were nothing shared" if alone > sum(known.values()) else ""
     return told + (f"; and {unknown} stages of which nothing is known" if unknown else "")

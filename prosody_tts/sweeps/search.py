@@ -21,7 +21,7 @@ from prosody_tts.errors import UserError, nearest
 from prosody_tts.files import digest, flat, read_json, write_json
 from prosody_tts.pipeline import is_done, plan, read_result
 from prosody_tts.sweeps.file import Metric, Sweep
-from prosody_tts.sweeps.points import Point, point_of, resolve, values_of
+from prosody_tts.sweeps.points import Point, kind_of, point_of, resolve, values_of
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -147,7 +147,7 @@ class Search:
             elif "values" in parameter:
                 values[name] = parameter["values"][params[name]]
             else:
-                values[name] = _readable(params[name], parameter)
+                values[name] = _readable(params[name], self.space[name])
         return values
 
 
@@ -195,8 +195,7 @@ def _space(name: str, parameter: Mapping[str, Any], path: Path) -> BaseDistribut
         choices = values_of(name, dict(parameter), path)
         return optuna.distributions.CategoricalDistribution(range(len(choices))) if len(choices) > 1 else None
     low, high = parameter.get("min"), parameter.get("max")
-    whole = isinstance(low, int) and isinstance(high, int)
-    kind = str(parameter.get("distribution", "int_uniform" if whole else "uniform"))
+    kind = kind_of(parameter)
     kinds = ("int_uniform", "uniform", "log_uniform", "log_uniform_values", "q_uniform")
     if kind not in kinds:
         raise UserError(f"'{name}' in {path} has distribution {kind}; a search takes {', '.join(kinds)} or values")
@@ -217,12 +216,9 @@ def _first(parameter: Mapping[str, Any]) -> Any:
     return parameter["value"] if "value" in parameter else parameter["values"][0]
 
 
-def _readable(value: float, parameter: Mapping[str, Any]) -> float:
-    """A number of few digits, within its bounds."""
+def _readable(value: float, space: Any) -> float:
+    """A number of few digits, within the bounds of where it was looked for."""
     if isinstance(value, int):
         return value
     short = float(f"{value:.{DIGITS}g}")
-    low, high = parameter["min"], parameter["max"]
-    if parameter.get("distribution") == "log_uniform":
-        low, high = math.exp(low), math.exp(high)
-    return short if low <= short <= high else value
+    return short if space.low <= short <= space.high else value

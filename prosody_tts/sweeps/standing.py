@@ -6,10 +6,10 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from prosody_tts.board import Outcome
 from prosody_tts.config import Experiment
 from prosody_tts.display import Row
 from prosody_tts.pipeline import Stage, is_done, plan
-from prosody_tts.schedule import Outcome
 from prosody_tts.sweeps.estimate import History, makespan
 
 #: How points are ordered: what goes on, what went wrong, what is to come, what is over.

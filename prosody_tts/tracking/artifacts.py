@@ -14,15 +14,14 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from data_modules.corpora.contract import Progress
+from prosody_tts.attempts import LOG
 from prosody_tts.config import Experiment
-from prosody_tts.files import read_json
+from prosody_tts.files import read_json, set_aside
 from prosody_tts.pipeline import RESULT, Stage, folder
 from prosody_tts.tracking.tracker import current, tracked, warn
 
 #: Stages that stay at home: a corpus names recordings by where they lie on its machine.
 AT_HOME = {"corpus"}
-#: What a stage prints (``schedule.LOG``); it tells of one machine.
-LOG = "log.txt"
 #: Type of a stage's artifact.
 TYPE = "stage"
 
@@ -195,10 +194,7 @@ def _replace(target: Path, new: Path) -> None:
     (new / LOG).unlink(missing_ok=True)
     if log.exists():
         log.replace(new / LOG)
-    # Begun with a dot, it is no stage, should this be killed here.
-    away = target.with_name(f".removed-{target.name}")
-    shutil.rmtree(away, ignore_errors=True)
-    if target.exists():
-        target.rename(away)
+    away = set_aside(target) if target.exists() else None
     new.rename(target)
-    shutil.rmtree(away, ignore_errors=True)
+    if away is not None:
+        shutil.rmtree(away, ignore_errors=True)
